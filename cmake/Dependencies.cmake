@@ -1,0 +1,22 @@
+# Every dependency is a Debian 12 package; scripts/install_deps.sh installs them.
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(simdjson REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(Eigen3 REQUIRED NO_MODULE)
+find_package(ICU REQUIRED COMPONENTS uc i18n)
+find_package(ZLIB REQUIRED)
+find_package(TBB REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
+find_library(XGBOOST_LIBRARY xgboost REQUIRED)
+find_path(XGBOOST_INCLUDE xgboost/c_api.h REQUIRED)
+add_library(xgboost_c INTERFACE)
+target_include_directories(xgboost_c INTERFACE ${XGBOOST_INCLUDE})
+target_link_libraries(xgboost_c INTERFACE ${XGBOOST_LIBRARY})
+set(AGON_DEPENDENCIES Threads::Threads fmt::fmt simdjson::simdjson nlohmann_json::nlohmann_json
+    Eigen3::Eigen ICU::uc ICU::i18n ZLIB::ZLIB TBB::tbb PkgConfig::ZSTD PkgConfig::XXHASH
+    PkgConfig::SODIUM xgboost_c)

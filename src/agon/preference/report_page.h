@@ -1,0 +1,53 @@
+// The HTML report of `train` and `evaluate`: one self-contained file.
+#pragma once
+
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agon/data/vote.h"
+#include "agon/preference/evaluation.h"
+
+namespace agon {
+
+struct LearningPoint {
+  std::uint64_t rows = 0;  ///< training rows
+  Estimate log_loss;       ///< on held-out rows
+};
+struct FeatureImportance {
+  std::string name;         ///< "length.chars.rel"
+  std::string description;  ///< in words
+  double importance = 0;    ///< rise of log loss when the column is shuffled, nats
+  bool drives_tie = false;  ///< an even feature: it drives the tie, not the direction
+};
+/// How one feature moves the prediction, others as they are: x is A minus B (odd) or the value (even).
+struct EffectCurve {
+  std::string name;
+  std::vector<double> x;
+  std::vector<Prediction> mean;   ///< mean prediction with the feature set to x
+  std::vector<double> histogram;  ///< share of rows near each x
+};
+struct BaseLearner {
+  std::string name, description;
+  double log_loss = 0;  ///< alone, out of fold
+  double weight = 0;    ///< in the blend
+};
+struct ReportData {
+  std::string title;  ///< "How well model.agon predicts votes.csv"
+  std::string kind;   ///< "cross-validation" or "evaluation on unseen rows"
+  Evaluation evaluation;
+  std::span<const Vote> votes;  ///< what Evaluation's indices point into
+  std::span<const Prediction> predictions;
+  std::vector<LearningPoint> learning_curve;   ///< may be empty
+  std::vector<FeatureImportance> importances;  ///< sorted, most important first
+  std::vector<EffectCurve> effects;
+  std::vector<BaseLearner> learners;
+  std::vector<std::string> notes;  ///< "mt_bench_human.csv.gz helps at weight 0.15: kept"
+  std::vector<std::pair<std::string, std::string>> provenance;  ///< file and hash, seed, versions, command
+};
+
+/// A whole HTML document; no outside resources, no script needed to read it; all text escaped.
+[[nodiscard]] std::string render_report(const ReportData& data);
+
+}  // namespace agon
