@@ -1,22 +1,31 @@
-# Every dependency is a Debian 12 package; scripts/install_deps.sh installs them.
-find_package(Threads REQUIRED)
-find_package(fmt REQUIRED)
-find_package(simdjson REQUIRED)
-find_package(nlohmann_json REQUIRED)
-find_package(Eigen3 REQUIRED NO_MODULE)
-find_package(ICU REQUIRED COMPONENTS uc i18n)
-find_package(ZLIB REQUIRED)
-find_package(TBB REQUIRED)
-find_package(CLI11 REQUIRED)
-find_package(PkgConfig REQUIRED)
+# Every dependency is a Debian 12 package; scripts/install_deps.sh installs them. The installed package
+# (agon-config.cmake) reads this file too, with an agon_need of its own.
+if(NOT COMMAND agon_need)
+  macro(agon_need)
+    find_package(${ARGN} REQUIRED)
+  endmacro()
+endif()
+
+agon_need(Threads)
+agon_need(fmt)
+agon_need(simdjson)
+agon_need(ICU COMPONENTS uc i18n)
+agon_need(ZLIB)
+agon_need(TBB)
+agon_need(PkgConfig)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
+
+# Debian's XGBoost brings no package file of any kind.
 find_library(XGBOOST_LIBRARY xgboost REQUIRED)
 find_path(XGBOOST_INCLUDE xgboost/c_api.h REQUIRED)
-add_library(xgboost_c INTERFACE)
-target_include_directories(xgboost_c INTERFACE ${XGBOOST_INCLUDE})
-target_link_libraries(xgboost_c INTERFACE ${XGBOOST_LIBRARY})
-set(AGON_DEPENDENCIES Threads::Threads fmt::fmt simdjson::simdjson nlohmann_json::nlohmann_json
-    Eigen3::Eigen ICU::uc ICU::i18n ZLIB::ZLIB TBB::tbb PkgConfig::ZSTD PkgConfig::XXHASH
-    PkgConfig::SODIUM xgboost_c)
+if(NOT TARGET agon::xgboost_c)
+  add_library(agon::xgboost_c INTERFACE IMPORTED)
+  set_target_properties(agon::xgboost_c PROPERTIES
+    INTERFACE_INCLUDE_DIRECTORIES ${XGBOOST_INCLUDE} INTERFACE_LINK_LIBRARIES ${XGBOOST_LIBRARY})
+endif()
+
+# What a program that links the static library has to link too.
+set(AGON_LINK_DEPENDENCIES Threads::Threads fmt::fmt simdjson::simdjson ICU::uc ICU::i18n ZLIB::ZLIB
+    TBB::tbb PkgConfig::ZSTD PkgConfig::XXHASH PkgConfig::SODIUM agon::xgboost_c)

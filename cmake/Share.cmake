@@ -1,0 +1,31 @@
+# The files that the program finds by itself: <build>/share/agon beside the built program,
+# ../share/agon from the installed one.
+set(AGON_SHARE ${CMAKE_BINARY_DIR}/share/agon)
+set(AGON_SHARE_FILES)
+
+# agon_share_file(SOURCE NAME): copies one file of the source tree when it changes.
+function(agon_share_file source name)
+  add_custom_command(OUTPUT ${AGON_SHARE}/${name}
+    COMMAND ${CMAKE_COMMAND} -E copy ${CMAKE_SOURCE_DIR}/${source} ${AGON_SHARE}/${name}
+    DEPENDS ${CMAKE_SOURCE_DIR}/${source} VERBATIM)
+  set(AGON_SHARE_FILES ${AGON_SHARE_FILES} ${AGON_SHARE}/${name} PARENT_SCOPE)
+endfunction()
+
+agon_share_file(data/ratings/arena_2024-08-14.csv ratings/arena_2024-08-14.csv)
+
+if(AGON_DEFAULT_MODEL)
+  # The model behind `agon predict default`, trained by the program that was just built. The same seed
+  # gives the same bytes, so nothing needs to be kept in git.
+  set(AGON_DEFAULT_MODEL_FILE ${AGON_SHARE}/default.agon)
+  set(default_votes ${CMAKE_SOURCE_DIR}/data/votes/lmsys_arena_1500.csv.gz)
+  set(default_extra_votes ${CMAKE_SOURCE_DIR}/data/votes/mt_bench_human.csv.gz)
+  add_custom_command(OUTPUT ${AGON_DEFAULT_MODEL_FILE}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${AGON_SHARE}
+    COMMAND agon_program train ${default_votes} ${default_extra_votes}:0.15
+            --no-cv --quiet --seed 1 -o ${AGON_DEFAULT_MODEL_FILE}
+    DEPENDS agon_program ${default_votes} ${default_extra_votes}
+    COMMENT "Training the default model on the bundled votes" VERBATIM)
+  list(APPEND AGON_SHARE_FILES ${AGON_DEFAULT_MODEL_FILE})
+endif()
+
+add_custom_target(agon_share ALL DEPENDS ${AGON_SHARE_FILES})

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# The demo behind `make demo`: real votes in; a trained model, an honest report and a submission out.
+#
+#   scripts/demo.sh [BUILD_FOLDER [OUTPUT_FOLDER]]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+agon=${1:-build}/agon
+out=${2:-demo}
+votes=data/votes/lmsys_arena_1500.csv.gz
+extra=data/votes/mt_bench_human.csv.gz
+mkdir -p "$out"
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+[ -t 1 ] || say() { printf '\n%s\n' "$*"; }
+run() {  # shows the command as a person would type it, then runs it
+  printf '$ agon'
+  printf ' %q' "$@"
+  printf '\n'
+  "$agon" "$@"
+}
+
+say "1. Learn from 1,500 votes of the Chatbot Arena, with MT-Bench's expert votes at weight 0.15"
+run train "$votes" "$extra:0.15" --ratings data/ratings/arena_2024-08-14.csv --seed 1 \
+  -o "$out/arena.agon" --html "$out/report.html"
+
+say "2. Try it on votes that it has not seen: a crowd's, on other prompts"
+run evaluate "$out/arena.agon" data/votes/llmfao_crowd.csv.gz --html "$out/crowd.html" --json "$out/crowd.json"
+
+say "3. Predict the competition's visible test rows, and say why"
+run predict "$out/arena.agon" data/votes/lmsys_test_3.csv -o "$out/submission.csv" --explain "$out/explain.jsonl"
+cat "$out/submission.csv"
+
+say "Made, all in $out/:"
+cat <<END
+  arena.agon       the model: agon info $out/arena.agon
+  report.html      cross-validated figures, calibration, what the model looks at: open it in a browser
+  crowd.html       the same model judged on votes of another kind, and crowd.json for programs
+  submission.csv   the three probabilities of every row, in the competition's form
+  explain.jsonl    for every row of it, what pushed the prediction where
+Next: $agon train YOUR_VOTES.csv -o my.agon && $agon predict my.agon YOUR_PAIRS.csv -o predictions.csv
+END
