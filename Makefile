@@ -96,6 +96,7 @@ lint: ## clang-tidy over the C++ sources
 
 .PHONY: layers
 layers: ## fail when an include goes against the arrows of docs/ARCHITECTURE.md
+	$(call deps,test)
 	@python3 scripts/check_layers.py
 
 .PHONY: check
