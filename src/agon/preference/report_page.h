@@ -45,9 +45,12 @@ struct ReportData {
   std::vector<BaseLearner> learners;
   std::vector<std::string> notes;  ///< "mt_bench_human.csv.gz helps at weight 0.15: kept"
   std::vector<std::pair<std::string, std::string>> provenance;  ///< file and hash, seed, versions, command
+  double interval_level = 0.95;  ///< of the intervals in `evaluation` and `learning_curve`
 };
 
-/// A whole HTML document; no outside resources, no script needed to read it; all text escaped.
+/// A whole HTML document; no outside resources, no script at all; all text escaped. Parts without data
+/// are left out, figures that could not be computed read "n/a". At most about 2 MB: long texts and long
+/// lists are cut, and the page says where. The same data gives the same bytes.
 [[nodiscard]] std::string render_report(const ReportData& data);
 
 }  // namespace agon
