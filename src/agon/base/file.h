@@ -22,6 +22,9 @@ class ByteSource {
   [[nodiscard]] virtual std::uint64_t raw_size() const = 0;
 };
 [[nodiscard]] Result<std::unique_ptr<ByteSource>> open_bytes(const std::string& path);
+/// The same over bytes in memory (also decompressed when they are an archive); `name` stands for
+/// the path in errors.
+[[nodiscard]] Result<std::unique_ptr<ByteSource>> open_memory(std::string bytes, const std::string& name);
 
 /// Whole file, decompressed, refused above `max_bytes`.
 [[nodiscard]] Result<std::string> read_file(const std::string& path,
@@ -29,7 +32,9 @@ class ByteSource {
 
 /// Writes beside the target and renames on commit(), so that a failure leaves the old file whole.
 /// A name that ends in .gz or .zst is compressed. "-" is standard output. Without commit() the
-/// temporary file is removed.
+/// temporary file is removed. Links are followed, and the mode of a file that is replaced is kept.
+/// What is no regular file (/dev/full, a pipe) is written in place. Two writers of one path each
+/// have a temporary file of their own: the path always holds one of them whole.
 class AtomicFile {
  public:
   [[nodiscard]] static Result<std::unique_ptr<AtomicFile>> create(const std::string& path);
