@@ -70,10 +70,11 @@ TEST(ReportPage, SameDataGivesTheSameBytes) {
 
 TEST(ReportPage, SaysTheFiguresItWasGiven) {
   const std::string page = render_report(testing::example_report().data);
-  for (const char* figure : {"1.0171", "[1.0020, 1.0322]", "−0.0795", "[−0.0958, −0.0632]", "49.1\u00a0%",
-                             "36.2\u00a0%",  // exp(-1.0171)
-                             "7.2\u00a0%",   // 0.0795 / 1.0966
-                             "weekend-crowd", "length.chars.rel", "char_ngrams", "left out", "agon 0.1.0"}) {
+  for (const char* figure :
+       {"1.0171", "[1.0020,\u00a01.0322]", "−0.0795", "[−0.0958,\u00a0−0.0632]", "49.1\u00a0%",
+        "36.2\u00a0%",  // exp(-1.0171)
+        "7.2\u00a0%",   // 0.0795 / 1.0966
+        "weekend-crowd", "length.chars.rel", "char_ngrams", "left out", "agon 0.1.0"}) {
     EXPECT_NE(page.find(figure), std::string::npos) << figure;
   }
 }

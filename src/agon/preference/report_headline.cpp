@@ -90,7 +90,8 @@ std::vector<std::string> meaning(const Evaluation& e) {
       "A confident mistake costs much. People often disagree about two answers to one question, so nobody "
       "can come near 0; results close to 1.0 are common for votes of this kind.");
   if (is_given(e.vs_prior)) {
-    std::string text = compared(e.vs_prior, "always stating the base rates");
+    std::string text = "Base rates means always stating how often each outcome occurs. " +
+                       compared(e.vs_prior, "the base rates");
     const double share = -e.vs_prior.value / e.prior.log_loss.value;
     if (verdict(e.vs_prior) == Verdict::kBetter && e.prior.rows > 0 && std::isfinite(share)) {
       text += fmt::format(" It removes {} of the uncertainty that base rates leave.", format_percent(share));

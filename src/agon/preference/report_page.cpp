@@ -28,7 +28,10 @@ bool is_given(const Estimate& e) { return e.n > 0 || e.value != 0 || e.low != 0 
 std::string value_text(double value, int decimals) { return typographic(format_fixed(value, decimals)); }
 
 std::string interval_text(const Estimate& e, int decimals) {
-  return typographic(format_interval(e.low, e.high, decimals));
+  std::string text = typographic(format_interval(e.low, e.high, decimals));
+  // An interval is read as one thing: no line break within it.
+  if (const std::size_t space = text.find(' '); space != std::string::npos) text.replace(space, 1, "\u00a0");
+  return text;
 }
 
 std::string level_text(const ReportData& data) { return format_percent(data.interval_level, 0); }

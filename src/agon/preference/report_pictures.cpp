@@ -112,15 +112,12 @@ void effect_range(const ReportData& data, double& low, double& high) {
   high = std::min(high, 1.0);
 }
 
-std::string effect_picture(const EffectCurve& curve, const FeatureImportance* about, double low,
-                           double high) {
+Multiple effect_picture(const EffectCurve& curve, const FeatureImportance* about, double low, double high) {
   EffectChart chart;
   chart.text.title =
       short_text(about != nullptr && !about->description.empty() ? about->description : curve.name);
-  if (chart.text.title != curve.name) chart.text.y_label = short_text(curve.name);
   chart.text.description = "Mean predicted probability of A, B and tie as this feature changes.";
   chart.text.x_label = about != nullptr && about->drives_tie ? "value" : "A minus B";
-  chart.text.show_title = true;
   chart.y_low = low;
   chart.y_high = high;
   const std::size_t n = std::min(curve.x.size(), curve.mean.size());
@@ -134,7 +131,8 @@ std::string effect_picture(const EffectCurve& curve, const FeatureImportance* ab
       chart.histogram.push_back(share);
     }
   }
-  return effect_chart(chart, kSmall, 214);
+  const std::string detail = chart.text.title == curve.name ? std::string() : short_text(curve.name);
+  return {chart.text.title, detail, effect_chart(chart, kSmall, 190)};
 }
 
 std::string rows_text(std::uint64_t n) { return format_count(n) + (n == 1 ? " row" : " rows"); }
@@ -170,7 +168,7 @@ void add_reliability(HtmlPage& page, const ReportData& data) {
                                {"Tie", "tie", Ink::kTie, &e.reliability_tie, &Prediction::tie},
                                {"B wins", "B win", Ink::kB, &e.reliability_b, &Prediction::b}};
   const double max = largest(data, classes);
-  std::vector<std::string> charts;
+  std::vector<Multiple> charts;
   for (const ClassView& c : classes) {
     ReliabilityChart chart;
     chart.text.title = c.name;
@@ -178,7 +176,6 @@ void add_reliability(HtmlPage& page, const ReportData& data) {
         fmt::format("Stated probability of a {} against the share of rows where it happened.", c.noun);
     chart.text.x_label = "stated probability";
     chart.text.y_label = "how often it happened";
-    chart.text.show_title = true;
     chart.ink = c.ink;
     chart.max = max;
     for (const auto& bin : *c.bins) {
@@ -186,18 +183,19 @@ void add_reliability(HtmlPage& page, const ReportData& data) {
         chart.bins.push_back({bin.predicted, bin.observed, bin.low, bin.high, bin.n});
     }
     chart.histogram = histogram(data, c.member, max);
-    charts.push_back(reliability_chart(chart, kSmall));
+    charts.push_back({std::string(c.name), {}, reliability_chart(chart, kSmall)});
   }
   const std::string pictures = small_multiples(charts);
   if (pictures.empty()) return;
   page.section("calibration", "Can the probabilities be trusted?");
-  page.paragraph("When the model says 40 %, it should happen in 40 of 100 such rows.");
-  page.figure(pictures,
-              "Each dot holds rows with about the same stated probability; its height is how often the "
-              "outcome came true, "
-              "with a 95 % interval. Dots on the dashed line are right; below it the model was too sure, "
-              "above it too "
-              "timid. The bars beneath show how often each probability is stated.");
+  page.paragraph("When the model says 40\u00a0%, it should happen in 40 of 100 such rows.");
+  page.figure(
+      pictures,
+      "Each dot holds rows with about the same stated probability; its height is how often the "
+      "outcome came true, "
+      "with a 95\u00a0% interval. Dots on the dashed line are right; below it the model was too sure, "
+      "above it too "
+      "timid. The bars beneath show how often each probability is stated.");
 }
 
 void add_learning_curve(HtmlPage& page, const ReportData& data) {
@@ -219,7 +217,7 @@ void add_importances(HtmlPage& page, const ReportData& data) {
   for (const FeatureImportance& f : data.importances) by_name.emplace(f.name, &f);
   double low = 0, high = 1;
   effect_range(data, low, high);
-  std::vector<std::string> curves;
+  std::vector<Multiple> curves;
   for (std::size_t i = 0; i < std::min(data.effects.size(), kMaxEffects); ++i) {
     const auto found = by_name.find(data.effects[i].name);
     curves.push_back(
@@ -244,7 +242,8 @@ void add_importances(HtmlPage& page, const ReportData& data) {
   if (!effects.empty()) {
     page.subsection("effects", "How the prediction moves");
     page.figure(
-        html_legend({{Ink::kA, "A wins"}, {Ink::kTie, "tie (dashed)"}, {Ink::kB, "B wins"}}) + effects,
+        html_legend({{Ink::kA, "A wins"}, {Ink::kTie, "tie (dotted)"}, {Ink::kB, "B wins (dashed)"}}) +
+            effects,
         "Each picture changes one feature and leaves all else as it is; the lines are the mean predictions. "
         "Right of "
         "zero A has more of it than B. The grey hills show where real rows lie: where there are none, the "

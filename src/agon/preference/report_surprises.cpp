@@ -30,6 +30,11 @@ std::string_view outcome_name(Outcome outcome) {
   return "not known";
 }
 
+std::string_view outcome_class(Outcome outcome) {
+  if (outcome == Outcome::kUnknown) return "quiet";
+  return ink_name(outcome == Outcome::kA ? Ink::kA : outcome == Outcome::kB ? Ink::kB : Ink::kTie);
+}
+
 /// One text of a conversation in a box, at most `max_bytes` once escaped.
 std::string said(const Turns& turns, std::size_t turn, std::size_t max_bytes) {
   if (turn >= turns.size()) return "<p class=\"empty\">(no answer in this turn)</p>\n";
@@ -111,9 +116,10 @@ void add_surprises(HtmlPage& page, const ReportData& data) {
     const Prediction& p = data.predictions[row->index];
     page.add("<details class=\"row\"><summary>");
     page.add(fmt::format("<span class=\"snippet\" dir=\"auto\">{}</span>\n", snippet(vote)));
-    page.add(fmt::format("<span class=\"verdict\">Stated: {}. Happened: <b>{}{}</b>. Loss {}.</span>\n",
-                         stated(p), outcome_name(vote.outcome), vote.both_bad ? " (both bad)" : "",
-                         value_text(row->loss, 2)));
+    page.add(fmt::format(
+        "<span class=\"verdict\">Stated: {}. Happened: <b class=\"t-{}\">{}{}</b>. Loss {}.</span>\n",
+        stated(p), outcome_class(vote.outcome), outcome_name(vote.outcome),
+        vote.both_bad ? " (both bad)" : "", value_text(row->loss, 2)));
     page.add("<span class=\"odds\">" + split_bar(p.a, p.tie, p.b, "Stated: " + stated(p), 190) +
              "</span></summary>\n");
     page.add("<div class=\"talk\">\n" + talk(vote, budget));

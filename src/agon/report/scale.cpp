@@ -68,6 +68,7 @@ double advance(UChar32 c) {
         return c >= 'A' && c <= 'Z' ? 0.76 : 0.64;
     }
   }
+  if (c == 0xA0) return 0.34;  // no-break space
   const int cells = code_point_width(c);
   if (cells == 0) return 0;
   if (cells == 2) return 1.05;

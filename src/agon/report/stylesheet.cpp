@@ -34,8 +34,8 @@ a { color: var(--main); text-underline-offset: .18em; }
     max-height: calc(100vh - 4rem); overflow: auto; }
   .toc p { margin: .4rem 0 .8rem; font-size: .75rem; letter-spacing: .08em; text-transform: uppercase; color: var(--faint); }
   .toc ul { list-style: none; margin: 0; padding: 0; border-left: 1px solid var(--rule); }
-  .toc a { display: block; padding: .3rem 0 .3rem 1rem; color: var(--soft); text-decoration: none; }
-  .toc a:hover { color: var(--ink); box-shadow: -1px 0 0 0 var(--main) inset; box-shadow: inset 2px 0 0 0 var(--main); }
+  .toc a { display: block; text-wrap: balance; padding: .3rem 0 .3rem 1rem; color: var(--soft); text-decoration: none; }
+  .toc a:hover { color: var(--ink); box-shadow: inset 2px 0 0 0 var(--main); }
 }
 main { min-width: 0; }
 h1, h2 { font-family: var(--serif); font-weight: 600; letter-spacing: -.012em; text-wrap: balance; }
@@ -66,11 +66,15 @@ figure { margin: 1.5rem 0 2rem; padding: 1.25rem 1.25rem 1.1rem; background: var
 figcaption { margin-top: .9rem; padding-top: .8rem; border-top: 1px solid var(--grid); font-size: .9rem; line-height: 1.5; color: var(--soft); text-wrap: pretty; }
 figcaption b { color: var(--ink); font-weight: 600; }
 .multiples { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 225px), 1fr)); gap: 1.25rem 1rem; }
-.multiples svg { max-width: 340px; margin: 0 auto; }
+.multiples > div { display: flex; flex-direction: column; justify-content: space-between; }
+.multiples svg { max-width: 300px; }
+.of { margin: 0 0 .4rem; font-size: .86rem; line-height: 1.35; overflow-wrap: anywhere; } .of b { font-weight: 600; }
+.of code { display: block; font-size: .74rem; color: var(--soft); margin-top: .1rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: 0 0 .75rem; font-size: .86rem; color: var(--soft); }
 .key { display: inline-block; width: .8em; height: .8em; border-radius: 3px; margin-right: .45em; vertical-align: -.05em; }
 .k-main { background: var(--main); } .k-a { background: var(--a); } .k-b { background: var(--b); }
 .k-tie { background: var(--tie); } .k-quiet { background: var(--quiet); }
+.t-a { color: var(--a); } .t-b { color: var(--b); } .t-tie { color: var(--tie); }
 svg { display: block; width: 100%; height: auto; font-family: var(--sans); overflow: visible; }
 svg text { fill: var(--ink); font-size: 12px; font-variant-numeric: tabular-nums; }
 svg .soft { fill: var(--soft); } svg .head { font-weight: 600; } svg .big { font-size: 13px; }
@@ -80,7 +84,7 @@ svg .small { font-size: 11px; } svg .mono { font-family: var(--mono); }
 .guide { stroke: var(--soft); stroke-width: 1.25; stroke-dasharray: 4 4; fill: none; }
 .f-main { fill: var(--main); } .f-a { fill: var(--a); } .f-b { fill: var(--b); } .f-tie { fill: var(--tie); } .f-quiet { fill: var(--quiet); }
 .s-main { stroke: var(--main); } .s-a { stroke: var(--a); } .s-b { stroke: var(--b); } .s-tie { stroke: var(--tie); } .s-quiet { stroke: var(--quiet); }
-.line { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; } .line.s-tie { stroke-dasharray: 6 4; } .line.s-b { stroke-dasharray: 1 0; }
+.line { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; } .line.s-tie { stroke-dasharray: .1 4.5; stroke-width: 2.75; } .line.s-b { stroke-dasharray: 9 5; }
 .whisker { fill: none; stroke-width: 1.75; stroke-linecap: round; } .band { opacity: .16; } .area { opacity: .82; } .bin { opacity: .35; }
 .dot { stroke: var(--card); stroke-width: 1.5; }
 .wide { display: block; } .narrow { display: none; }
@@ -93,8 +97,11 @@ td { vertical-align: top; } th:last-child, td:last-child { padding-right: 0; }
 .num { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td small, td .gloss { display: block; font-size: .84em; color: var(--soft); }
 tbody tr:hover { background: color-mix(in srgb, var(--wash) 60%, transparent); }
+.meter { width: 140px; vertical-align: middle; padding-left: .5rem; } .meter svg { width: 120px; }
 .facts td:first-child { width: 14rem; color: var(--soft); } .facts td { overflow-wrap: anywhere; }
 .notes { padding-left: 1.2rem; } .notes li { margin: 0 0 .5rem; overflow-wrap: anywhere; }
+details.more { margin: -.75rem 0 1.5rem; } details.more > summary { cursor: pointer; color: var(--soft); font-size: .9rem; padding: .25rem 0; }
+.talk > p:last-child { margin: 0; padding-top: .75rem; border-top: 1px solid var(--grid); }
 details.row { background: var(--card); border: 1px solid var(--rule); border-radius: 12px; margin: 0 0 .75rem; overflow: hidden; }
 details.row > summary { cursor: pointer; padding: .9rem 1.15rem; list-style: none; display: grid; grid-template-columns: minmax(0, 1fr) 190px; gap: .15rem 1.25rem; align-items: center; }
 details.row > summary::-webkit-details-marker { display: none; }
@@ -118,7 +125,9 @@ footer { margin: 4rem 0 0; padding-top: 1.25rem; border-top: 1px solid var(--rul
   section { margin-top: 2.5rem; padding-top: 1.75rem; } h2 { font-size: 1.4rem; }
   .tiles { grid-template-columns: 1fr 1fr; } .tile { padding: .85rem .9rem; } .tile .value { font-size: 1.5rem; } .tile .range, .tile .name { font-size: .78rem; } .tile .gloss { font-size: .8rem; }
   figure { padding: 1rem .85rem; border-radius: 10px; } .wide { display: none; } .narrow { display: block; }
-  .pair { grid-template-columns: 1fr; } details.row > summary { grid-template-columns: 1fr; padding: .8rem .9rem; } .odds { grid-column: 1; grid-row: auto; } .talk { padding: .85rem .9rem; }
+  .pair { grid-template-columns: 1fr; } details.row > summary { grid-template-columns: 1fr; padding: .8rem .9rem; } .odds { grid-column: 1; grid-row: auto; max-width: 210px; padding-left: 1.2em; margin-top: .3rem; }
+  .figures tr { display: grid; grid-template-columns: repeat(auto-fit, minmax(88px, 1fr)); border-bottom: 1px solid var(--rule); padding: .5rem 0; }
+  .figures th, .figures td { border: 0; padding: .1rem .4rem .1rem 0; text-align: left; } .figures td:first-child { grid-column: 1 / -1; } .figures th:first-child { display: none; } .talk { padding: .85rem .9rem; }
   table { font-size: .84rem; } th, td { padding-right: .7rem; } .facts td:first-child { width: 7.5rem; }
 }
 @media print {

@@ -117,10 +117,13 @@ std::string responsive(std::string_view wide, std::string_view narrow) {
   return fmt::format("<div class=\"wide\">{}</div>\n<div class=\"narrow\">{}</div>\n", wide, narrow);
 }
 
-std::string small_multiples(std::span<const std::string> charts) {
+std::string small_multiples(std::span<const Multiple> charts) {
   std::string out;
-  for (const std::string& chart : charts) {
-    if (!chart.empty()) out += fmt::format("<div>{}</div>\n", chart);
+  for (const Multiple& one : charts) {
+    if (one.chart.empty()) continue;
+    out += fmt::format("<div><p class=\"of\"><b>{}</b>", escape_html(one.title));
+    if (!one.detail.empty()) out += fmt::format("<code>{}</code>", escape_html(one.detail));
+    out += fmt::format("</p>{}</div>\n", one.chart);
   }
   return out.empty() ? out : "<div class=\"multiples\">\n" + out + "</div>\n";
 }

@@ -36,10 +36,9 @@ class SvgWriter {
 };
 
 struct ChartText {
-  std::string title;        ///< Said to screen readers and, when `show_title`, drawn above.
+  std::string title;        ///< Said to screen readers.
   std::string description;  ///< Said to screen readers: what the chart shows in one sentence.
   std::string x_label, y_label;
-  bool show_title = false;
 };
 
 struct ReferenceLine {
@@ -128,7 +127,12 @@ struct EffectChart {
 
 /// Two drawings of one chart: the stylesheet shows `narrow` on a phone and `wide` elsewhere.
 [[nodiscard]] std::string responsive(std::string_view wide, std::string_view narrow);
-/// Charts side by side, as many in a row as there is room for.
-[[nodiscard]] std::string small_multiples(std::span<const std::string> charts);
+/// Charts side by side, as many in a row as there is room for, each under its name. Empty charts are
+/// left out.
+struct Multiple {
+  std::string title, detail;  ///< Detail is small and monospaced, beneath the title; may be empty.
+  std::string chart;
+};
+[[nodiscard]] std::string small_multiples(std::span<const Multiple> charts);
 
 }  // namespace agon

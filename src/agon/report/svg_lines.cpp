@@ -35,16 +35,18 @@ std::string tick_label(double value, const Ticks& ticks) {
 }
 
 /// Labels under the x axis, leaving out those that would touch the one before.
-void x_axis(SvgWriter& svg, const Scale& x, const Ticks& ticks, double y, bool percent = false) {
+void x_axis(SvgWriter& svg, const Scale& x, const Ticks& ticks, double y, double width,
+            bool percent = false) {
   double free_from = -kInfinity;
   for (const double value : ticks.at) {
     const double at = x(value);
     svg.line(at, y, at, y + 4, "axis");
     const std::string label = percent ? format_percent(value, 0) : tick_label(value, ticks);
     const double half = text_width(label, 12) / 2;
-    if (at - half < free_from) continue;
-    svg.text(at, y + 17, label, "soft", "middle");
-    free_from = at + half + 6;
+    const double middle = std::clamp(at, half, std::max(half, width - half));
+    if (middle - half < free_from) continue;
+    svg.text(middle, y + 17, label, "soft", "middle");
+    free_from = middle + half + 6;
   }
 }
 
@@ -76,6 +78,22 @@ std::vector<LineChart::Point> drawable(const LineChart::Series& series, bool log
 
 bool has_interval(const LineChart::Point& p) { return std::isfinite(p.low) && std::isfinite(p.high); }
 
+/// The points' own places when they are few and whole numbers: better names than round numbers, which
+/// are scarce on a logarithmic axis. Empty otherwise.
+std::vector<double> own_ticks(const LineChart& chart) {
+  constexpr std::size_t kFew = 8;
+  std::vector<double> places;
+  for (const auto& series : chart.series) {
+    for (const auto& p : drawable(series, chart.log_x)) {
+      if (p.x != std::floor(p.x)) return {};
+      places.push_back(p.x);
+    }
+  }
+  std::sort(places.begin(), places.end());
+  places.erase(std::unique(places.begin(), places.end()), places.end());
+  return places.size() <= kFew ? places : std::vector<double>();
+}
+
 void draw_series(SvgWriter& svg, const LineChart& chart, const LineChart::Series& series, const Scale& x,
                  const Scale& y) {
   const auto points = drawable(series, chart.log_x);
@@ -96,7 +114,8 @@ void draw_series(SvgWriter& svg, const LineChart& chart, const LineChart::Series
         format_fixed(p.y, chart.decimals));
     if (has_interval(p)) tip += " " + format_interval(p.low, p.high, chart.decimals);
     svg.open(typographic(tip));
-    if (has_interval(p)) svg.line(x(p.x), y(p.low), x(p.x), y(p.high), fmt::format("whisker s-{}", ink));
+    if (has_interval(p) && back.size() == 1)
+      svg.line(x(p.x), y(p.low), x(p.x), y(p.high), fmt::format("whisker s-{}", ink));
     svg.circle(x(p.x), y(p.y), 4, fmt::format("dot f-{}", ink));
     svg.close();
   }
@@ -146,12 +165,9 @@ std::string line_chart(const LineChart& chart, double width, double height) {
   svg.line(left, bottom, right, bottom, "axis");
   const int x_target = std::max(2, static_cast<int>((right - left) / 80));
   Ticks x_ticks = chart.log_x ? log_ticks(xs.low, xs.high, x_target) : nice_ticks(xs.low, xs.high, x_target);
-  if (chart.log_x && x_ticks.at.size() < 2) {
-    // Within one decade round numbers are scarce: name the ends.
-    x_ticks.at = xs.low < xs.high ? std::vector{xs.low, xs.high} : std::vector{xs.low};
-    x_ticks.decimals = 0;
-  }
-  x_axis(svg, x, x_ticks, bottom);
+  const std::vector<double> own = own_ticks(chart);
+  if (chart.log_x && !own.empty()) x_ticks = {.at = own, .step = 0, .decimals = 0};
+  x_axis(svg, x, x_ticks, bottom, width);
   if (!chart.text.y_label.empty()) svg.text(0, 12, chart.text.y_label, "soft");
   if (!chart.text.x_label.empty()) {
     svg.text((left + right) / 2, height - 6, chart.text.x_label, "soft", "middle");
@@ -170,8 +186,8 @@ std::string line_chart(const LineChart& chart, double width, double height) {
 
 std::string reliability_chart(const ReliabilityChart& chart, double width) {
   const double max = std::isfinite(chart.max) && chart.max > 0 ? chart.max : 1;
-  const double left = 46, right = width - 10;
-  const double top = (chart.text.show_title ? 24.0 : 8.0) + (chart.text.y_label.empty() ? 0 : 18);
+  const double left = 46, right = width - 20;
+  const double top = chart.text.y_label.empty() ? 8 : 28;
   const double side = right - left;
   const double bottom = top + side;
   const bool counted = !chart.histogram.empty();
@@ -186,10 +202,9 @@ std::string reliability_chart(const ReliabilityChart& chart, double width) {
   const std::string_view ink = ink_name(chart.ink);
   const Scale x{0, max, left, right, false};
   const Scale y{0, max, bottom, top, false};
-  const Ticks ticks = nice_ticks(0, max, 4);
+  const Ticks ticks = nice_ticks(0, max, 5);
   SvgWriter svg(width, height, chart.text.title, chart.text.description);
-  if (chart.text.show_title) svg.text(left, 14, fit_text(chart.text.title, 13, side), "head big");
-  if (!chart.text.y_label.empty()) svg.text(0, top - 10, chart.text.y_label, "soft small");
+  if (!chart.text.y_label.empty()) svg.text(0, top - 17, chart.text.y_label, "soft small");
   y_axis(svg, y, ticks, left, right, true);
   for (const double value : ticks.at) svg.line(x(value), top, x(value), bottom, "grid");
   svg.line(x(0), y(0), x(max), y(max), "guide");
@@ -218,7 +233,7 @@ std::string reliability_chart(const ReliabilityChart& chart, double width) {
     }
   }
   svg.line(left, floor, right, floor, "axis");
-  x_axis(svg, x, ticks, floor, true);
+  x_axis(svg, x, ticks, floor, width, true);
   if (!chart.text.x_label.empty()) {
     svg.text((left + right) / 2, height - 5, chart.text.x_label, "soft small", "middle");
   }
@@ -242,16 +257,12 @@ std::string effect_chart(const EffectChart& chart, double width, double height) 
   }
   if (points.empty()) return {};
   const double strip = highest > 0 ? 26 : 0;
-  const double top = chart.text.show_title ? (chart.text.y_label.empty() ? 28 : 44) : 8;
+  const double top = 8;
   const double left = 44, right = width - 12;
   const double bottom = height - 22 - strip - (chart.text.x_label.empty() ? 0 : 18);
   const Scale x{xs.low, xs.high, left, right, false};
   const Scale y{chart.stacked ? 0 : chart.y_low, chart.stacked ? 1 : chart.y_high, bottom, top, false};
   SvgWriter svg(width, height, chart.text.title, chart.text.description);
-  if (chart.text.show_title) svg.text(0, 14, fit_text(chart.text.title, 13, width), "head big");
-  if (chart.text.show_title && !chart.text.y_label.empty()) {
-    svg.text(0, 31, fit_text(chart.text.y_label, 11, width), "soft small mono");
-  }
   y_axis(svg, y, nice_ticks(y.low, y.high, 4), left, right, true);
 
   struct Line {
@@ -297,7 +308,7 @@ std::string effect_chart(const EffectChart& chart, double width, double height) 
   }
   svg.line(left, floor, right, floor, "axis");
   const int target = std::max(2, static_cast<int>((right - left) / 60));
-  x_axis(svg, x, nice_ticks(xs.low, xs.high, target), floor);
+  x_axis(svg, x, nice_ticks(xs.low, xs.high, target), floor, width);
   if (!chart.text.x_label.empty()) {
     svg.text((left + right) / 2, height - 4, fit_text(chart.text.x_label, 11, right - left), "soft small",
              "middle");

@@ -39,7 +39,7 @@ std::string bar_chart(const BarChart& chart, double width) {
   const bool detailed =
       std::any_of(chart.bars.begin(), chart.bars.end(), [](const auto& bar) { return !bar.detail.empty(); });
   const double text_height = detailed ? 32 : 18;
-  const double row = narrow ? text_height + 24 : text_height + 8;
+  const double row = narrow ? text_height + 28 : text_height + 8;
   const double top = 2;
   const double height = top + row * static_cast<double>(chart.bars.size()) + 2;
   const double left = (narrow ? 0 : label_width + 14) + negative_width;
@@ -54,7 +54,8 @@ std::string bar_chart(const BarChart& chart, double width) {
     svg.text(0, first, fit_text(bar.label, 13, label_width), "big");
     if (!bar.detail.empty())
       svg.text(0, first + 15, fit_text(bar.detail, 11, label_width), "small soft mono");
-    const double middle = narrow ? y + text_height + 8 : y + row / 2;
+    const double middle = narrow ? y + text_height + 10 : y + row / 2;
+    if (narrow && low < 0) svg.line(x(0), middle - 9, x(0), middle + 9, "zero");
     if (std::isfinite(bar.value)) {
       const double from = std::min(x(0), x(bar.value));
       const double wide = std::max(1.0, std::abs(x(bar.value) - x(0)));
@@ -69,7 +70,7 @@ std::string bar_chart(const BarChart& chart, double width) {
     }
     svg.close();
   }
-  if (low < 0) svg.line(x(0), top, x(0), height - 2, "zero");
+  if (low < 0 && !narrow) svg.line(x(0), top, x(0), height - 2, "zero");
   return svg.finish();
 }
 
@@ -108,9 +109,11 @@ std::string dot_chart(const DotChart& chart, double width) {
   label_width = narrow ? width : std::min(label_width, width * 0.36);
   const double left = narrow ? 8 : label_width + 20;
   const double right = narrow ? width - 8 : width - value_width - 20;
-  widen_to_nice(low, high, 4);
+  const double pad = high > low ? (high - low) * 0.04 : std::max(std::abs(low) * 0.1, 0.1);
+  low -= pad;
+  high += pad;
   const Scale x{low, high, left, right, false};
-  const Ticks ticks = nice_ticks(low, high, std::max(2, static_cast<int>((right - left) / 80)));
+  const Ticks ticks = nice_ticks(low, high, std::max(2, static_cast<int>((right - left) / 60)));
   zero = zero && low <= 0 && high >= 0;
 
   // Reference labels share one line above the rows, or take one line each when they would touch.
@@ -125,7 +128,7 @@ std::string dot_chart(const DotChart& chart, double width) {
   SvgWriter svg(width, height, chart.text.title, chart.text.description);
   for (const double value : ticks.at) {
     const double at = x(value);
-    svg.line(at, top, at, bottom, "grid");
+    if (!narrow) svg.line(at, top, at, bottom, "grid");
   }
   double free_from = -INFINITY;
   for (const double value : ticks.at) {
@@ -137,7 +140,7 @@ std::string dot_chart(const DotChart& chart, double width) {
     svg.text(at, bottom + 17, label, "soft", "middle");
     free_from = at + half + 8;
   }
-  if (zero) svg.line(x(0), top, x(0), bottom, "zero");
+  if (zero && !narrow) svg.line(x(0), top, x(0), bottom, "zero");
   for (std::size_t i = 0; i < chart.references.size(); ++i) {
     const auto& reference = chart.references[i];
     if (!std::isfinite(reference.value)) continue;
@@ -145,7 +148,7 @@ std::string dot_chart(const DotChart& chart, double width) {
     const std::string label = fit_text(reference.label, 11, width);
     const double half = text_width(label, 11) / 2;
     const double at = x(reference.value);
-    svg.line(at, baseline + 4, at, bottom, "guide");
+    svg.line(at, baseline + 4, at, narrow ? top : bottom, "guide");
     svg.text(std::clamp(at, half, std::max(half, width - half)), baseline, label, "soft small", "middle");
   }
   double y = top;
@@ -172,6 +175,15 @@ std::string dot_chart(const DotChart& chart, double width) {
       }
     }
     svg.text(width, baseline, value_text(row), "soft", "end");
+    if (narrow) {
+      // Lines from top to bottom would cross the labels, so each row gets its piece.
+      for (const double value : ticks.at) svg.line(x(value), middle - 8, x(value), middle + 8, "grid");
+      if (zero) svg.line(x(0), middle - 8, x(0), middle + 8, "zero");
+      for (const auto& reference : chart.references) {
+        if (!std::isfinite(reference.value)) continue;
+        svg.line(x(reference.value), middle - 8, x(reference.value), middle + 8, "guide");
+      }
+    }
     if (has_value(row)) {
       const std::string_view ink = ink_name(row.ink);
       if (std::isfinite(row.low) && std::isfinite(row.high)) {

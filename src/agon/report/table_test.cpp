@@ -27,11 +27,11 @@ TEST(ClipToWidth, NeverSplitsOrPasses) {
   EXPECT_EQ(clip_to_width("日本語", 4), "日…");
   EXPECT_EQ(clip_to_width("abc", 0), "");
   EXPECT_EQ(clip_to_width("ae\u0301bc", 3), "ae\u0301…");
-  rc::check("width holds", [](const std::string& raw) {
+  EXPECT_TRUE(rc::check("width holds", [](const std::string& raw) {
     const std::string text = visible_text(raw);
     const int width = *rc::gen::inRange(0, 30);
     RC_ASSERT(display_width(clip_to_width(text, width)) <= width);
-  });
+  }));
 }
 
 TEST(Table, AlignsWideCharacters) {
@@ -46,7 +46,7 @@ TEST(Table, AlignsWideCharacters) {
 }
 
 TEST(Table, EveryLineEndsItsNumbersInOneColumn) {
-  rc::check("right edges agree", [](const std::vector<std::pair<std::string, unsigned>>& rows) {
+  EXPECT_TRUE(rc::check("right edges agree", [](const std::vector<std::pair<std::string, unsigned>>& rows) {
     Table table({{"name", Align::kLeft, 12}, {"n", Align::kRight, 0}});
     for (const auto& [name, n] : rows) table.add_row({name, std::to_string(n)});
     const std::string text = table.terminal();
@@ -59,7 +59,7 @@ TEST(Table, EveryLineEndsItsNumbersInOneColumn) {
       RC_ASSERT(line == width);
       from = end + 1;
     }
-  });
+  }));
 }
 
 TEST(Table, TextGivesWayToTheTerminalNumbersDoNot) {
