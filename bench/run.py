@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+"""`make bench`: speed, memory and log loss of agon, beside a Python peer on the same rows in one run.
+
+Every step is a process of its own, so that its wall time includes starting and reading files, and its peak
+resident memory is its own. Times are of one run: repeat before you believe a difference of a tenth.
+"""
+
+import argparse
+import csv
+import gzip
+import hashlib
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VOTES = ROOT / "data/votes/lmsys_arena_1500.csv.gz"
+CLASSES = ("winner_model_a", "winner_model_b", "winner_tie")
+
+
+def measured(command):
+    """Runs a command; (seconds of wall time, peak resident MiB)."""
+    # Settings of the machine for other programs' numpy must not slow the peer down.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
+    start = time.perf_counter()
+    process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, env=environment)
+    errors = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}\nended with {process.returncode}:\n{errors.decode(errors='replace')}")
+    return seconds, usage.ru_maxrss / 1024
+
+
+def peer_python(build):
+    """The Python of a virtual environment with the pinned peer, made once."""
+    requirements = ROOT / "bench/requirements.txt"
+    folder = build / "peer"
+    stamp = folder / "requirements.sha256"
+    wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    python = folder / "bin/python"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        print("Installing the peer (scikit-learn, LightGBM) into a virtual environment ...", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", requirements], check=True)
+        stamp.write_text(wanted)
+    return python
+
+
+class Table:
+    """Rows of name, wall, memory and rows a second, each beside its goal."""
+
+    def __init__(self):
+        self.missed = []
+        print(f"\n{'step':44} {'rows':>8} {'wall':>10} {'rows/s':>9} {'peak RSS':>10}   goal", flush=True)
+
+    def row(self, name, rows, seconds, mib, goals=()):
+        notes = []
+        for text, held in goals:
+            notes.append(f"{text}: {'held' if held else 'MISSED'}")
+            if not held:
+                self.missed.append(f"{name}: {text}")
+        print(f"{name:44} {rows:8d} {seconds:8.1f} s {rows / seconds:9.1f} {mib:6.0f} MiB   {'; '.join(notes)}", flush=True)
+
+    def line(self, name, value, goal=None, held=True):
+        note = "" if goal is None else f"   {goal}: {'held' if held else 'MISSED'}"
+        if not held:
+            self.missed.append(f"{name}: {goal}")
+        print(f"{name:44} {value}{note}", flush=True)
+
+
+def speed(options, agon, make_votes, python, work, table):
+    rows, test_rows, memory_rows = (3000, 1500, 6000) if options.quick else (57477, 25000, 100000)
+    full = not options.quick  # goals are for the full size only
+    files = {"train": (rows, 1, []), "test": (test_rows, 2, ["--test"]), "memory": (memory_rows, 3, ["--test"])}
+    paths = {}
+    for name, (count, seed, flags) in files.items():
+        paths[name] = work / f"{name}_{count}.csv"
+        if not paths[name].exists():
+            measured([make_votes, VOTES, count, seed, paths[name], *flags])
+    megabytes = {name: path.stat().st_size / 1e6 for name, path in paths.items()}
+    print(f"\nTraining file: {rows} rows, {megabytes['train']:.0f} MB; test file: {test_rows} rows, {megabytes['test']:.0f} MB")
+
+    model = work / "bench.agon"
+    seconds, mib = measured([agon, "train", paths["train"], "-o", model, "--seed", 1, "--no-cv", "--quiet"])
+    goals = [("under 180 s", seconds < 180), ("under 4 GiB", mib < 4096)] if full else []
+    table.row("agon train --no-cv", rows, seconds, mib, goals)
+    agon_total = seconds
+    if options.cv:
+        cv_seconds, cv_mib = measured([agon, "train", paths["train"], "-o", work / "cv.agon", "--seed", 1, "--quiet"])
+        goals = [("under 180 s", cv_seconds < 180), ("under 4 GiB", cv_mib < 4096)] if full else []
+        table.row("agon train, with cross-validation", rows, cv_seconds, cv_mib, goals)
+    seconds, mib = measured([agon, "predict", model, paths["test"], "-o", work / "agon.csv", "--quiet"])
+    table.row("agon predict", test_rows, seconds, mib, [("under 20 s", seconds < 20)] if full else [])
+    agon_total += seconds
+    big_seconds, big_mib = measured([agon, "predict", model, paths["memory"], "-o", work / "memory.csv", "--quiet"])
+    # A tenth and 32 MiB are left for the allocator; text that was kept would be hundreds of MiB.
+    held = big_mib < 1.1 * mib + 32
+    table.row("agon predict, four times the rows", memory_rows, big_seconds, big_mib, [("memory does not grow", held)])
+
+    if options.no_peer:
+        return
+    peer = [python, ROOT / "bench/peer_lightgbm.py"]
+    seconds, mib = measured([*peer, "train", paths["train"], work / "peer.model"])
+    table.row("peer train", rows, seconds, mib)
+    peer_total = seconds
+    seconds, mib = measured([*peer, "predict", work / "peer.model", paths["test"], work / "peer.csv"])
+    table.row("peer predict", test_rows, seconds, mib)
+    peer_total += seconds
+    ratio = peer_total / agon_total
+    table.line("agon over peer, rows/s end to end", f"{ratio:.1f} times", "10 times or more" if full else None,
+               ratio >= 10 or not full)
+
+
+def micro(build, table):
+    """Google Benchmark figures; a benchmark that reports bytes a second gets its rate printed."""
+    program = build / "agon_bench"
+    if not program.exists():
+        return
+    run = subprocess.run([program, "--benchmark_format=json"], capture_output=True, text=True, check=True)
+    for benchmark in json.loads(run.stdout)["benchmarks"]:
+        rate = benchmark.get("bytes_per_second")
+        value = f"{benchmark['cpu_time']:.4g} {benchmark['time_unit']}"
+        if rate is None:
+            table.line(f"micro {benchmark['name']}", value)
+            continue
+        rate /= 1e6
+        # The goal is for the whole feature block on real rows.
+        features = "features" in benchmark["name"].lower()
+        table.line(f"micro {benchmark['name']}", f"{value}, {rate:.1f} MB/s a thread",
+                   "40 MB/s a thread or more" if features else None, rate >= 40 or not features)
+
+
+def quality(options, agon, python, work):
+    """Log loss of both on the same held-out folds of the 1,500 real rows; no prompt is on two sides."""
+    csv.field_size_limit(1 << 30)
+    with gzip.open(VOTES, "rt", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    folds = 5
+
+    def fold_of(row):
+        return int(hashlib.sha256(row["prompt"].casefold().encode()).hexdigest(), 16) % folds
+
+    losses = {"agon": [], "peer": []}
+    for fold in range(1 if options.quick else folds):
+        train, held = work / "fold_train.csv", work / "fold_test.csv"
+        for path, keep in ((train, lambda r: fold_of(r) != fold), (held, lambda r: fold_of(r) == fold)):
+            with open(path, "w", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, rows[0].keys())
+                writer.writeheader()
+                writer.writerows(row for row in rows if keep(row))
+        measured([agon, "train", train, "-o", work / "fold.agon", "--seed", 1, "--no-cv", "--quiet"])
+        measured([agon, "predict", work / "fold.agon", held, "-o", work / "fold_agon.csv", "--quiet"])
+        peers = []
+        if not options.no_peer:
+            peer = [python, ROOT / "bench/peer_lightgbm.py"]
+            measured([*peer, "train", train, work / "fold.peer"])
+            measured([*peer, "predict", work / "fold.peer", held, work / "fold_peer.csv"])
+            peers = ["peer"]
+        labels = {row["id"]: next(c for c in CLASSES if row[c] == "1") for row in rows if fold_of(row) == fold}
+        for name in ["agon", *peers]:
+            with open(work / f"fold_{name}.csv", encoding="utf-8", newline="") as file:
+                losses[name] += [-math.log(float(row[labels[row["id"]]])) for row in csv.DictReader(file)]
+    print(f"\nLog loss on {len(losses['agon'])} held-out real rows (prompt-grouped folds, one file, no extra votes)")
+    for name, values in losses.items():
+        if values:
+            mean = sum(values) / len(values)
+            error = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1) / len(values))
+            print(f"  {name:6} {mean:.4f} ± {1.96 * error:.4f}")
+    if losses["peer"]:
+        differences = [a - b for a, b in zip(losses["agon"], losses["peer"], strict=True)]
+        mean = sum(differences) / len(differences)
+        error = math.sqrt(sum((v - mean) ** 2 for v in differences) / (len(differences) - 1) / len(differences))
+        print(f"  agon minus peer, paired: {mean:+.4f} ± {1.96 * error:.4f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", type=Path, required=True, help="build folder of the bench preset")
+    parser.add_argument("--quick", action="store_true", help="few rows: does it run, not how fast is it")
+    parser.add_argument("--no-peer", action="store_true", help="leave the Python peer out")
+    parser.add_argument("--cv", action="store_true", help="also time training with cross-validation")
+    options = parser.parse_args()
+    build = options.build.resolve()
+    agon, make_votes = build / "agon", build / "make_votes"
+    work = build / "bench"
+    work.mkdir(exist_ok=True)
+    python = None if options.no_peer else peer_python(build)
+
+    processor = platform.processor() or platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            processor = line.split(":", 1)[1].strip()
+            break
+    version = subprocess.run([agon, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    print(f"{version} on {os.cpu_count()} cores, {processor}")
+    table = Table()
+    speed(options, agon, make_votes, python, work, table)
+    micro(build, table)
+    quality(options, agon, python, work)
+    if table.missed:
+        print("\nGoals missed:\n  " + "\n  ".join(table.missed))
+    else:
+        print("\nNo goal missed" + (" (the goals are for the full size: run without --quick)" if options.quick else ""))
+
+
+if __name__ == "__main__":
+    main()
