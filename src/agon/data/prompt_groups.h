@@ -9,13 +9,18 @@
 
 namespace agon {
 
+/// Hash of the whole normalised prompt (all turns; case, spaces and punctuation folded).
+[[nodiscard]] std::uint64_t prompt_key(const Vote& vote);
+
 /// Group number of each vote, dense from 0 in order of first appearance. Two votes are of one group
-/// when their normalised prompts (case, spaces, punctuation folded; all turns) are equal, or their
-/// sets of word shingles have an estimated Jaccard similarity of 0.8 or more (MinHash with banding,
-/// Broder 1997; verified on the sketches), or both are linked through a third.
+/// when their normalised first turns or whole prompts (case, spaces, punctuation folded) are equal, or
+/// the sets of word shingles of these (character shingles in scripts without spaces) have a Jaccard
+/// similarity of 0.8 or more (text/minhash.h), or both are linked through a third. Prompts of less than
+/// about seven words match only when equal.
 [[nodiscard]] std::vector<std::uint32_t> prompt_groups(std::span<const Vote> votes);
 
-/// Fold number of each vote, 0..folds-1: whole groups, balanced in rows, drawn by `seed`.
+/// Fold number of each vote, 0..folds-1: whole groups, balanced in rows, drawn by `seed`. Folds are
+/// empty when there are fewer groups than folds.
 [[nodiscard]] std::vector<std::uint32_t> grouped_folds(std::span<const std::uint32_t> groups,
                                                        std::uint32_t folds, std::uint64_t seed);
 
