@@ -27,10 +27,19 @@ struct Evaluation {
   Metrics overall;
   Metrics prior, length_only;  ///< the baselines on the same rows
   Estimate vs_prior, vs_length_only;
-  std::vector<Slice> slices;  ///< only values with at least `min_slice_rows` rows, largest first
+  /// Only values with at least `min_slice_rows` rows; by dimension, in it the largest first. Dimensions:
+  /// language (data/vote_facts.h), turns (1, 2, 3+), length (characters of both answers: short below
+  /// kShortAnswers, long from kLongAnswers on), code (code, no code) and the extra columns. A numeric
+  /// column of many values is cut at its quartiles; of a text column of many values the most frequent
+  /// are kept when they cover half the rows, else it is left out, as is a column named like an id.
+  std::vector<Slice> slices;
   std::vector<ReliabilityBin> reliability_a, reliability_b, reliability_tie;
-  std::vector<SurprisingRow> surprising;
+  std::vector<SurprisingRow> surprising;  ///< highest loss first
+  std::vector<std::string> notes;         ///< which extra columns were cut or left out, and why
 };
+
+/// Terciles of the length of both answers together, in characters, on 1,500 votes of the Arena.
+inline constexpr std::size_t kShortAnswers = 1200, kLongAnswers = 3000;
 
 struct EvaluationOptions {
   BootstrapOptions bootstrap;
