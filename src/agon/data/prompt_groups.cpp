@@ -55,14 +55,21 @@ std::uint64_t prompt_key(const Vote& vote) {
 }
 
 std::vector<std::uint32_t> prompt_groups(std::span<const Vote> votes) {
+  std::vector<const Vote*> pointers;
+  pointers.reserve(votes.size());
+  for (const Vote& vote : votes) pointers.push_back(&vote);
+  return prompt_groups_of(pointers);
+}
+
+std::vector<std::uint32_t> prompt_groups_of(std::span<const Vote* const> votes) {
   AGON_CHECK(votes.size() < (std::size_t{1} << 31));
   const std::size_t n = votes.size();
   // Equal first turns, in linear time. What is compared below is then one document for each text.
   std::vector<std::uint64_t> first_key(n), whole_key(n);
   parallel_chunks(n, 64, [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
-      first_key[i] = hash64(first_turn(votes[i]));
-      whole_key[i] = votes[i].prompt.size() > 1 ? hash64(whole_conversation(votes[i])) : first_key[i];
+      first_key[i] = hash64(first_turn(*votes[i]));
+      whole_key[i] = votes[i]->prompt.size() > 1 ? hash64(whole_conversation(*votes[i])) : first_key[i];
     }
   });
   DisjointSets sets(n);
@@ -83,7 +90,7 @@ std::vector<std::uint32_t> prompt_groups(std::span<const Vote> votes) {
   std::vector<Sketch> sketches(documents.vote.size());
   parallel_chunks(sketches.size(), 64, [&](std::size_t begin, std::size_t end) {
     for (std::size_t d = begin; d < end; ++d) {
-      const Vote& vote = votes[documents.vote[d]];
+      const Vote& vote = *votes[documents.vote[d]];
       std::vector<std::uint64_t> set =
           shingles(documents.whole[d] ? whole_conversation(vote) : first_turn(vote), kShingleTokens);
       if (set.size() >= kFewestShingles) sketches[d] = sketch_of(std::move(set));

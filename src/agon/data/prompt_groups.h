@@ -18,6 +18,8 @@ namespace agon {
 /// similarity of 0.8 or more (text/minhash.h), or both are linked through a third. Prompts of less than
 /// about seven words match only when equal.
 [[nodiscard]] std::vector<std::uint32_t> prompt_groups(std::span<const Vote> votes);
+/// The same over votes that don't lie side by side, such as those of two files.
+[[nodiscard]] std::vector<std::uint32_t> prompt_groups_of(std::span<const Vote* const> votes);
 
 /// Fold number of each vote, 0..folds-1: whole groups, balanced in rows, drawn by `seed`. Folds are
 /// empty when there are fewer groups than folds.
