@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <unordered_map>
 
 #include "agon/base/hash.h"
@@ -116,14 +117,14 @@ void find_repeats(const std::vector<Vote>& votes, std::span<const VoteKeys> keys
     std::vector<std::size_t> rows;
   };
   std::unordered_map<std::uint64_t, std::size_t> place;
-  std::unordered_map<std::string_view, std::size_t> id_place;
+  std::set<std::pair<std::uint32_t, std::string_view>> ids;  // numbering starts again with every file
   std::vector<Comparison> comparisons;
   std::vector<std::size_t> repeated_ids;
   for (std::size_t i = 0; i < votes.size(); ++i) {
     const auto [it, fresh] = place.try_emplace(keys[i].comparison, comparisons.size());
     if (fresh) comparisons.emplace_back();
     comparisons[it->second].rows.push_back(i);
-    if (!id_place.try_emplace(votes[i].id, i).second) repeated_ids.push_back(i);
+    if (!ids.emplace(votes[i].source, votes[i].id).second) repeated_ids.push_back(i);
   }
   std::vector<std::size_t> duplicates, twins, contradictory;
   std::size_t contradictions = 0;
@@ -151,9 +152,8 @@ void find_repeats(const std::vector<Vote>& votes, std::span<const VoteKeys> keys
   }
   for (auto* rows : {&duplicates, &twins, &contradictory}) std::sort(rows->begin(), rows->end());
   const auto look = Finding::Level::kLook;
-  findings.rows(look, "duplicate-ids", repeated_ids, "row has an id that came before",
-                "rows have an id that came before",
-                "a submission needs one row for each id; several files with their own numbering are fine");
+  findings.rows(look, "duplicate-ids", repeated_ids, "row has an id that came before in its file",
+                "rows have an id that came before in their file", "a submission needs one row for each id");
   findings.rows(look, "duplicates", duplicates,
                 "row repeats an earlier one: same prompt, answers and outcome",
                 "rows repeat an earlier one: same prompt, answers and outcome",

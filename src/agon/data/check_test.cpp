@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 struct Builder {
   VoteSet set;
 
-  explicit Builder(const std::string& path) { set.sources.push_back({.path = path}); }
+  explicit Builder(const std::string& path) { set.sources.emplace_back().path = path; }
   Vote& add(const std::string& prompt, const std::string& a, const std::string& b, Outcome outcome) {
     Vote vote;
     vote.row = set.votes.size() + 1;

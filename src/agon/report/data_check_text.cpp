@@ -133,14 +133,14 @@ void write_texts(const DataReport& report, Writer& out) {
         rest += items[i].count;
         continue;
       }
-      text += fmt::format("{}{} {} ({})", text.empty() ? "" : ", ", items[i].name, grouped(items[i].count),
+      text += fmt::format("{}{}: {} ({})", text.empty() ? "" : ", ", items[i].name, grouped(items[i].count),
                           percent(items[i].count, report.rows));
     }
-    if (rest > 0) text += fmt::format(", {} others {}", items.size() - most, grouped(rest));
+    if (rest > 0) text += fmt::format(", {} others: {}", items.size() - most, grouped(rest));
     return text;
   };
-  out.wrapped("Turns: " + list(report.turns, 20) + ".", 2);
-  out.wrapped("Languages: " + list(report.languages, out.options().languages) +
+  out.wrapped("Turns  " + list(report.turns, 20) + ".", 2);
+  out.wrapped("Languages  " + list(report.languages, out.options().languages) +
                   ". A light guess; und is undetermined.",
               2);
   out.line(fmt::format("Code: in {} ({}).", plural(report.rows_with_code, "row", "rows"),

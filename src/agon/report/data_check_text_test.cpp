@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -17,7 +18,7 @@ using ::testing::HasSubstr;
 /// A file with a bit of everything, hostile text included.
 VoteSet mixed_set() {
   VoteSet set;
-  set.sources.push_back({.path = "votes.csv"});
+  set.sources.emplace_back().path = "votes.csv";
   const auto add = [&](const std::string& prompt, const std::string& a, const std::string& b,
                        Outcome outcome) -> Vote& {
     Vote vote;
@@ -53,7 +54,10 @@ VoteSet mixed_set() {
 TEST(DataCheckText, TheTextReportIsAsApproved) {
   const std::string text = data_check_text(check_votes(mixed_set()), {.width = 90});
   EXPECT_EQ(text.find('\x1b'), std::string::npos);
-  std::ifstream file(std::string(AGON_TEST_DATA) + "/data_check/approved.txt");
+  // A wanted change is approved by running this test once with AGON_APPROVE=1 and reading the diff.
+  const std::string path = std::string(AGON_TEST_DATA) + "/data_check/approved.txt";
+  if (std::getenv("AGON_APPROVE") != nullptr) std::ofstream(path) << text;
+  std::ifstream file(path);
   std::stringstream approved;
   approved << file.rdbuf();
   EXPECT_EQ(text, approved.str());
