@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <numbers>
 
 #include "agon/preference/report_parts.h"
 #include "agon/report/number.h"
@@ -31,22 +30,23 @@ std::string compared(const Estimate& difference, std::string_view with) {
   switch (verdict(difference)) {
     case Verdict::kBetter:
       return fmt::format(
-          "It beats {} by {} nats a row. The interval {} lies wholly below zero, so this is hardly luck.",
+          "The model beats {} by {} nats a row. The interval {} lies wholly below zero, so this is hardly "
+          "luck.",
           with, by, interval);
     case Verdict::kWorse:
       return fmt::format(
-          "It does worse than {} by {} nats a row, and the interval {} lies wholly above zero: on "
+          "The model does worse than {} by {} nats a row, and the interval {} lies wholly above zero: on "
           "these rows it should not be used.",
           with, by, interval);
     case Verdict::kUnclear:
       return fmt::format(
-          "It cannot be told apart from {} on these rows: the difference is {} and its interval {} "
+          "The model cannot be told apart from {} on these rows: the difference is {} and its interval {} "
           "includes zero.",
           with, value_text(difference.value, 4), interval);
     case Verdict::kUnknown:
       break;
   }
-  return fmt::format("It could not be compared with {} (n/a).", with);
+  return fmt::format("The model could not be compared with {} (n/a).", with);
 }
 
 std::string tile(std::string_view name, std::string_view value, std::string_view range,
@@ -71,7 +71,8 @@ std::string lede(const Evaluation& e) {
       "and that it would be a tie. ",
       format_count(e.overall.rows));
   if (std::isfinite(given)) {
-    text += fmt::format("To what people then really chose it had typically given {}", format_percent(given));
+    text += fmt::format("To what people then really chose it had typically given {} (the geometric mean)",
+                        format_percent(given));
     const double by_prior = std::exp(-e.prior.log_loss.value);
     if (e.prior.rows > 0 && std::isfinite(by_prior)) {
       text +=
@@ -99,8 +100,14 @@ std::vector<std::string> meaning(const Evaluation& e) {
     out.push_back(std::move(text));
   }
   if (is_given(e.vs_length_only)) {
-    out.push_back("People like longer answers, so knowing nothing but the lengths already helps. " +
-                  compared(e.vs_length_only, "a model that knows the lengths only"));
+    std::string text;
+    const double gain = e.prior.log_loss.value - e.length_only.log_loss.value;
+    if (e.prior.rows > 0 && e.length_only.rows > 0 && std::isfinite(gain)) {
+      text = fmt::format("Knowing nothing but how long the answers are {} (log loss {} instead of {}). ",
+                         gain > 0 ? "already helps" : "does not help here",
+                         value_text(e.length_only.log_loss.value, 4), value_text(e.prior.log_loss.value, 4));
+    }
+    out.push_back(text + compared(e.vs_length_only, "a model that knows the lengths only"));
   }
   if (std::isfinite(e.overall.ece.value)) {
     out.push_back(fmt::format(

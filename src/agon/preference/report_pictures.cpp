@@ -189,13 +189,12 @@ void add_reliability(HtmlPage& page, const ReportData& data) {
   if (pictures.empty()) return;
   page.section("calibration", "Can the probabilities be trusted?");
   page.paragraph("When the model says 40\u00a0%, it should happen in 40 of 100 such rows.");
-  page.figure(
-      pictures,
-      "Each dot holds rows with about the same stated probability; its height is how often the "
-      "outcome came true, "
-      "with a 95\u00a0% interval. Dots on the dashed line are right; below it the model was too sure, "
-      "above it too "
-      "timid. The bars beneath show how often each probability is stated.");
+  page.figure(pictures,
+              "Each dot holds rows with about the same stated probability; its height is how often the "
+              "outcome came true, "
+              "with a 95\u00a0% interval. Dots on the dashed line are right; below it the outcome came true "
+              "less often than "
+              "stated, above it more often. The bars beneath show how often each probability is stated.");
 }
 
 void add_learning_curve(HtmlPage& page, const ReportData& data) {
@@ -285,7 +284,10 @@ void add_slices(HtmlPage& page, const ReportData& data) {
                {"Log loss", Align::kRight, 0},
                {"Against base rates", Align::kRight, 0},
                {"Accuracy", Align::kRight, 0}});
+  const Slice* before = nullptr;
   for (const Slice* s : slices) {
+    if (before != nullptr && before->dimension != s->dimension) table.add_gap();
+    before = s;
     table.add_row(
         {short_text(s->dimension), short_text(s->value), format_count(s->metrics.rows),
          format_fixed(s->metrics.log_loss.value, 4) + " " +

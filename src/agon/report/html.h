@@ -32,7 +32,7 @@ struct LegendItem {
 /// The stylesheet that every page carries: light and dark by the reader's preference, print, phone.
 [[nodiscard]] std::string_view report_stylesheet();
 
-/// Builds one self-contained page of numbered-free sections with a table of contents.
+/// Builds one self-contained page of sections with a table of contents.
 /// Arguments named `html` are taken as they are; all others are escaped here.
 class HtmlPage {
  public:

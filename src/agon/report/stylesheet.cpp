@@ -94,6 +94,7 @@ caption { text-align: left; font-size: .9rem; color: var(--soft); padding: 0 0 .
 th { text-align: left; font-weight: 600; font-size: .82rem; color: var(--soft); vertical-align: bottom; }
 th, td { padding: .5rem .9rem .5rem 0; border-bottom: 1px solid var(--rule); }
 td { vertical-align: top; } th:last-child, td:last-child { padding-right: 0; }
+tr.gap td { border-top: 2px solid var(--faint); }
 .num { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td small, td .gloss { display: block; font-size: .84em; color: var(--soft); }
 tbody tr:hover { background: color-mix(in srgb, var(--wash) 60%, transparent); }
@@ -133,6 +134,7 @@ footer { margin: 4rem 0 0; padding-top: 1.25rem; border-top: 1px solid var(--rul
 @media print {
   :root { --paper: #fff; --shadow: none; } body { font-size: 10.5pt; } .toc, .skip, .anchor { display: none; }
   .frame { display: block; max-width: none; padding: 0; } figure, .tile, .meaning { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  details::details-content { content-visibility: visible; display: block; height: auto; }
   .answer .said { max-height: none; } .scroll { overflow: visible; } a { color: inherit; text-decoration: none; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
