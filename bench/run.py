@@ -59,6 +59,8 @@ class Table:
 
     def __init__(self):
         self.missed = []
+
+    def header(self):
         print(f"\n{'step':44} {'rows':>8} {'wall':>10} {'rows/s':>9} {'peak RSS':>10}   goal", flush=True)
 
     def row(self, name, rows, seconds, mib, goals=()):
@@ -87,6 +89,7 @@ def speed(options, agon, make_votes, python, work, table):
             measured([make_votes, VOTES, count, seed, paths[name], *flags])
     megabytes = {name: path.stat().st_size / 1e6 for name, path in paths.items()}
     print(f"\nTraining file: {rows} rows, {megabytes['train']:.0f} MB; test file: {test_rows} rows, {megabytes['test']:.0f} MB")
+    table.header()
 
     model = work / "bench.agon"
     seconds, mib = measured([agon, "train", paths["train"], "-o", model, "--seed", 1, "--no-cv", "--quiet"])
