@@ -59,21 +59,21 @@ test: ## every test
 .PHONY: test-asan
 test-asan: ## every test with address and undefined-behaviour sanitizers (clang)
 	$(call deps,build test dev)
-	cmake --preset asan $(CMAKE_ARGS)
+	cmake --preset asan -DAGON_BUILD_TESTS=ON $(CMAKE_ARGS)
 	cmake --build --preset asan -j $(JOBS)
 	ctest --preset asan -j $(JOBS) $(CTEST_ARGS)
 
 .PHONY: test-tsan
 test-tsan: ## every test with the thread sanitizer (clang)
 	$(call deps,build test dev)
-	cmake --preset tsan $(CMAKE_ARGS)
+	cmake --preset tsan -DAGON_BUILD_TESTS=ON $(CMAKE_ARGS)
 	cmake --build --preset tsan -j $(JOBS)
 	ctest --preset tsan -j $(JOBS) $(CTEST_ARGS)
 
 .PHONY: test-clang
 test-clang: ## every test, built with clang 19
 	$(call deps,build test dev)
-	cmake --preset clang -DAGON_WERROR=ON $(CMAKE_ARGS)
+	cmake --preset clang -DAGON_BUILD_TESTS=ON -DAGON_WERROR=ON $(CMAKE_ARGS)
 	cmake --build --preset clang -j $(JOBS)
 	ctest --preset clang -j $(JOBS) $(CTEST_ARGS)
 
