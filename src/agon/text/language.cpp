@@ -72,10 +72,17 @@ std::string_view latin_language(std::string_view text) {
       for (const Voter& voter : it->second) score[voter.language] += voter.weight;
   };
   const auto size = static_cast<std::int32_t>(text.size());
+  std::array<bool, 256> letters_seen{};
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find(' ', begin), text.size());
-    count(tables.words, text.substr(begin, end - begin));
+    const std::string_view word = text.substr(begin, end - begin);
     begin = end + 1;
+    if (word.size() == 1) {  // once each: "x + y = 4 y" is no Spanish
+      const auto letter = static_cast<unsigned char>(word[0]);
+      if (letters_seen[letter]) continue;
+      letters_seen[letter] = true;
+    }
+    count(tables.words, word);
   }
   for (std::int32_t i = 0; i < size;) {
     UChar32 c = 0;

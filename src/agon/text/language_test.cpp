@@ -167,6 +167,7 @@ constexpr Sample kSamples[] = {
     {"und", "12345 + 678 = ?"},
     {"und", "😀😀😀"},
     {"und", "asdfgh qwerty"},
+    {"und", "x + y = 4 z, x * y = 4 z ^ 2, x - y = ?"},
 };
 
 TEST(Language, GuessesShortSentences) {
