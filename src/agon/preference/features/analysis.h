@@ -14,13 +14,13 @@ namespace agon {
 
 /// All turns of one side of a conversation: the prompts, or one model's answers.
 struct AnalyzedText {
-  CharCounts chars;                       ///< over all turns
-  CharCounts last_chars;                  ///< of the last turn
+  CharCounts chars;       ///< over all turns
+  CharCounts last_chars;  ///< of the last turn
   MarkdownCounts markdown;
   std::vector<Word> words;                ///< of all turns, in order
   std::vector<std::uint32_t> turn_words;  ///< words in each turn
   std::uint32_t empty_turns = 0, null_turns = 0;
-  Script script = Script::kCommon;        ///< of most letters; kCommon without letters
+  Script script = Script::kCommon;  ///< of most letters; kCommon without letters
 
   [[nodiscard]] std::span<const Word> last_turn() const {
     const std::size_t n = turn_words.empty() ? 0 : turn_words.back();

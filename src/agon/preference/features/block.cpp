@@ -33,9 +33,9 @@ Status TextBlock::compute(std::span<const Vote> votes, std::span<float> out, con
 }
 
 const std::vector<const TextBlock*>& text_blocks() {
-  static const std::vector<const TextBlock*> blocks = {&length_block(),  &structure_block(), &character_block(),
-                                                       &tone_block(),    &overlap_block(),   &repetition_block(),
-                                                       &turns_block(),   &prompt_block()};
+  static const std::vector<const TextBlock*> blocks = {
+      &length_block(),  &structure_block(),  &character_block(), &tone_block(),
+      &overlap_block(), &repetition_block(), &turns_block(),     &prompt_block()};
   return blocks;
 }
 

@@ -29,7 +29,9 @@ struct FeatureMatrix {
   std::size_t rows = 0, columns = 0;
   std::vector<float> values;
 
-  [[nodiscard]] std::span<float> row(std::size_t i) { return std::span(values).subspan(i * columns, columns); }
+  [[nodiscard]] std::span<float> row(std::size_t i) {
+    return std::span(values).subspan(i * columns, columns);
+  }
   [[nodiscard]] std::span<const float> row(std::size_t i) const {
     return std::span(values).subspan(i * columns, columns);
   }

@@ -36,7 +36,9 @@ constexpr std::array kSides = {
     Side{"prompt_script", "written mainly in the prompt's script", Side::kShare, false, Side::kNone},
 };
 
-double share_of(std::uint32_t part, std::uint32_t whole) { return whole == 0 ? 0.0 : static_cast<double>(part) / whole; }
+double share_of(std::uint32_t part, std::uint32_t whole) {
+  return whole == 0 ? 0.0 : static_cast<double>(part) / whole;
+}
 
 class CharacterBlock final : public TextBlock {
  public:
@@ -60,7 +62,8 @@ class CharacterBlock final : public TextBlock {
     }
     const auto script = [&](Script s) { return c.script[static_cast<std::size_t>(s)]; };
     const std::uint32_t latin = script(Script::kLatin), cjk = script(Script::kHan) + script(Script::kKana);
-    const double fits = t.script == prompt.script || t.script == Script::kCommon || prompt.script == Script::kCommon;
+    const double fits =
+        t.script == prompt.script || t.script == Script::kCommon || prompt.script == Script::kCommon;
     return {share_of(c.upper, c.letters),
             share_of(c.digits, c.chars),
             share_of(c.punct, c.chars),

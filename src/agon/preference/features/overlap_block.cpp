@@ -9,12 +9,17 @@ namespace agon {
 namespace {
 
 constexpr std::array kSides = {
-    Side{"prompt_covered", "share of the prompt's words that the answer uses", Side::kShare, false, Side::kBoth},
-    Side{"last_prompt_covered", "share of the last prompt's words that the answer uses", Side::kShare, false, Side::kMean},
-    Side{"from_prompt", "share of the answer's words that stand in the prompt", Side::kShare, false, Side::kMean},
-    Side{"prompt_pairs", "share of the answer's word pairs that stand in the prompt", Side::kShare, false, Side::kNone},
+    Side{"prompt_covered", "share of the prompt's words that the answer uses", Side::kShare, false,
+         Side::kBoth},
+    Side{"last_prompt_covered", "share of the last prompt's words that the answer uses", Side::kShare, false,
+         Side::kMean},
+    Side{"from_prompt", "share of the answer's words that stand in the prompt", Side::kShare, false,
+         Side::kMean},
+    Side{"prompt_pairs", "share of the answer's word pairs that stand in the prompt", Side::kShare, false,
+         Side::kNone},
     Side{"echo", "the opening words repeat the prompt's", Side::kShare, false, Side::kNone},
-    Side{"other_covered", "share of the other answer's words that this one uses", Side::kShare, false, Side::kNone},
+    Side{"other_covered", "share of the other answer's words that this one uses", Side::kShare, false,
+         Side::kNone},
 };
 
 const std::vector<Column>& both_columns() {
@@ -67,8 +72,9 @@ class OverlapBlock final : public TextBlock {
     return distinct_hits(words, set, seen, [&](std::size_t i) { return words[i].hash; });
   }
 
-  static std::array<double, kSides.size()> values(const AnalyzedVote& v, const AnalyzedText& t, const WordSets& own,
-                                                  const WordSets& other, std::size_t words_common, HashSet& seen) {
+  static std::array<double, kSides.size()> values(const AnalyzedVote& v, const AnalyzedText& t,
+                                                  const WordSets& own, const WordSets& other,
+                                                  std::size_t words_common, HashSet& seen) {
     const std::span<const Word> prompt = v.prompt.words, last = v.prompt.last_turn();
     const std::size_t covered = common(prompt, own.words, seen), last_covered = common(last, own.words, seen);
     std::size_t from_prompt = 0, pairs = 0;
@@ -80,9 +86,12 @@ class OverlapBlock final : public TextBlock {
     std::size_t echo = 0;
     const std::size_t limit = std::min({opening.size(), last.size(), std::size_t{8}});
     while (echo < limit && opening[echo].hash == last[echo].hash) ++echo;
-    return {ratio(covered, v.prompt_sets.words.size()), ratio(last_covered, v.last_prompt_sets.words.size()),
-            ratio(from_prompt, t.words.size()),         ratio(pairs, t.words.size()),
-            echo / 8.0,                                 ratio(words_common, other.words.size())};
+    return {ratio(covered, v.prompt_sets.words.size()),
+            ratio(last_covered, v.last_prompt_sets.words.size()),
+            ratio(from_prompt, t.words.size()),
+            ratio(pairs, t.words.size()),
+            echo / 8.0,
+            ratio(words_common, other.words.size())};
   }
 
   static void both(const AnalyzedVote& v, std::size_t words_common, HashSet& seen, std::span<float> out) {
@@ -91,7 +100,9 @@ class OverlapBlock final : public TextBlock {
     const std::size_t pairs_common = distinct_hits(a, v.b_sets.pairs, seen, [&](std::size_t i) {
       return i == 0 ? 0 : pair_hash(a[i - 1].hash, a[i].hash);
     });
-    const auto jaccard = [](std::size_t both, std::size_t m, std::size_t n) { return ratio(both, m + n - both); };
+    const auto jaccard = [](std::size_t both, std::size_t m, std::size_t n) {
+      return ratio(both, m + n - both);
+    };
     std::size_t start = 0, same_turns = 0;
     const Turns& ta = v.vote->response_a;
     const Turns& tb = v.vote->response_b;

@@ -11,21 +11,22 @@ namespace agon {
 std::vector<Column> paired_columns(std::string_view block, std::span<const Side> sides) {
   std::vector<Column> columns;
   const auto add = [&](const Side& side, std::string_view suffix, std::string_view how, Parity parity) {
-    columns.push_back({fmt::format("{}.{}.{}", block, side.name, suffix), fmt::format("{}, {}", side.description, how),
-                       parity});
+    columns.push_back({fmt::format("{}.{}.{}", block, side.name, suffix),
+                       fmt::format("{}, {}", side.description, how), parity});
   };
   for (const Side& side : sides) {
     const bool count = side.kind == Side::kCount;
     add(side, "diff", count ? "A minus B, logarithms" : "A minus B", Parity::kOdd);
     if (side.relative) add(side, "rel", "A minus B over their sum", Parity::kOdd);
-    if (side.even & Side::kMean) add(side, "mean", count ? "mean of both, logarithms" : "mean of both", Parity::kEven);
+    if (side.even & Side::kMean)
+      add(side, "mean", count ? "mean of both, logarithms" : "mean of both", Parity::kEven);
     if (side.even & Side::kGap) add(side, "gap", "distance of A and B", Parity::kEven);
   }
   return columns;
 }
 
-std::span<float> pair_values(std::span<const Side> sides, std::span<const double> a, std::span<const double> b,
-                             std::span<float> out) {
+std::span<float> pair_values(std::span<const Side> sides, std::span<const double> a,
+                             std::span<const double> b, std::span<float> out) {
   AGON_CHECK(a.size() == sides.size() && b.size() == sides.size());
   std::size_t k = 0;
   for (std::size_t i = 0; i < sides.size(); ++i) {

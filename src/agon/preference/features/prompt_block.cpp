@@ -10,12 +10,24 @@ namespace agon {
 namespace {
 
 constexpr std::array<std::string_view, kAskCount> kAskNames = {
-    "brief", "long", "code", "math", "creative", "list", "explain", "translate",
-    "role", "opinion", "unsafe", "format", "rewrite", "fact", "humor", "greeting"};
-constexpr std::array<std::string_view, kAskCount> kAskWords = {
-    "asks for brevity", "asks for length", "is about code", "is about mathematics", "asks for creative writing",
-    "asks for a list", "asks for an explanation", "asks for a translation", "gives a role", "asks for an opinion",
-    "touches unsafe matters", "demands a format", "asks to rewrite", "asks for a fact", "asks for humour", "greets"};
+    "brief", "long",    "code",   "math",   "creative", "list", "explain", "translate",
+    "role",  "opinion", "unsafe", "format", "rewrite",  "fact", "humor",   "greeting"};
+constexpr std::array<std::string_view, kAskCount> kAskWords = {"asks for brevity",
+                                                               "asks for length",
+                                                               "is about code",
+                                                               "is about mathematics",
+                                                               "asks for creative writing",
+                                                               "asks for a list",
+                                                               "asks for an explanation",
+                                                               "asks for a translation",
+                                                               "gives a role",
+                                                               "asks for an opinion",
+                                                               "touches unsafe matters",
+                                                               "demands a format",
+                                                               "asks to rewrite",
+                                                               "asks for a fact",
+                                                               "asks for humour",
+                                                               "greets"};
 
 /// Asks that change what length means, and those that change what a list or a refusal means.
 constexpr std::array kLengthAsks = {Ask::kBrief, Ask::kLong, Ask::kCode,    Ask::kMath, Ask::kCreative,

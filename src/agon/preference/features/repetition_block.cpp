@@ -57,11 +57,13 @@ class RepetitionBlock final : public TextBlock {
   int version() const override { return 1; }
   std::span<const Column> columns() const override { return columns_; }
   void compute_row(const AnalyzedVote& v, std::span<float> out) const override {
-    pair_values(kSides, values(v.a, v.a_sets, v.vote->response_a), values(v.b, v.b_sets, v.vote->response_b), out);
+    pair_values(kSides, values(v.a, v.a_sets, v.vote->response_a), values(v.b, v.b_sets, v.vote->response_b),
+                out);
   }
 
  private:
-  static std::array<double, kSides.size()> values(const AnalyzedText& t, const WordSets& sets, const Turns& turns) {
+  static std::array<double, kSides.size()> values(const AnalyzedText& t, const WordSets& sets,
+                                                  const Turns& turns) {
     thread_local HashSet fours;
     fours.clear();
     const auto& words = t.words;
@@ -74,13 +76,14 @@ class RepetitionBlock final : public TextBlock {
       sum += words[i].chars;
       squares += static_cast<double>(words[i].chars) * words[i].chars;
       if (i >= 3) {
-        const std::uint64_t four =
-            pair_hash(pair_hash(words[i - 3].hash, words[i - 2].hash), pair_hash(words[i - 1].hash, words[i].hash));
+        const std::uint64_t four = pair_hash(pair_hash(words[i - 3].hash, words[i - 2].hash),
+                                             pair_hash(words[i - 1].hash, words[i].hash));
         repeated_fours += !fours.insert(four);
       }
     }
     const LineRepeats lines = repeated_lines(turns);
-    const double distinct = static_cast<double>(sets.words.size()), some = std::max<double>(1.0, static_cast<double>(n));
+    const double distinct = static_cast<double>(sets.words.size()),
+                 some = std::max<double>(1.0, static_cast<double>(n));
     const double mean = sum / some;
     const std::size_t pairs = n == 0 ? 0 : n - 1;
     return {distinct,

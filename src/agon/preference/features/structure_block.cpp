@@ -44,8 +44,8 @@ class StructureBlock final : public TextBlock {
     const auto d = [](std::uint32_t n) { return static_cast<double>(n); };
     const std::uint32_t items = m.bullets + m.numbered;
     const double lines = std::max(1.0, d(m.lines - m.blank_lines));
-    const int kinds = (m.headers > 0) + (m.bullets > 0) + (m.numbered > 0) + (m.bold > 0) + (m.code_blocks > 0) +
-                      (m.table_rows > 0) + (m.latex > 0);
+    const int kinds = (m.headers > 0) + (m.bullets > 0) + (m.numbered > 0) + (m.bold > 0) +
+                      (m.code_blocks > 0) + (m.table_rows > 0) + (m.latex > 0);
     return {d(m.headers),
             d(m.bullets),
             d(m.numbered),

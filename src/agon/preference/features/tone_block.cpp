@@ -61,7 +61,9 @@ class ToneBlock final : public TextBlock {
     const Counts closing = count(last.last(std::min(last.size(), kOpeningWords)));
     const double words = std::max<double>(1.0, static_cast<double>(t.words.size()));
     const auto n = [&](Tone tone) { return static_cast<double>(all[static_cast<std::size_t>(tone)]); };
-    const auto has = [](const Counts& c, Tone tone) { return c[static_cast<std::size_t>(tone)] > 0 ? 1.0 : 0.0; };
+    const auto has = [](const Counts& c, Tone tone) {
+      return c[static_cast<std::size_t>(tone)] > 0 ? 1.0 : 0.0;
+    };
     return {n(Tone::kRefusal),
             n(Tone::kAiIdentity),
             n(Tone::kApology),

@@ -44,9 +44,9 @@ std::vector<float> both_orders(std::span<const float> rows, std::span<const Pari
 
 Status make_matrix(std::span<const float> values, std::size_t columns, Matrix& out) {
   // Missing values do not occur; NAN only names what would be one. One thread, for the same reason as above.
-  const std::string data = fmt::format(
-      R"({{"data":[{},true],"shape":[{},{}],"typestr":"<f4","version":3}})",
-      reinterpret_cast<std::uintptr_t>(values.data()), values.size() / columns, columns);
+  const std::string data =
+      fmt::format(R"({{"data":[{},true],"shape":[{},{}],"typestr":"<f4","version":3}})",
+                  reinterpret_cast<std::uintptr_t>(values.data()), values.size() / columns, columns);
   if (XGDMatrixCreateFromDense(data.c_str(), R"({"missing":NaN,"nthread":1})", &out.handle) != 0)
     return xgboost_failed("take the features");
   return {};
@@ -90,9 +90,12 @@ Result<BoostedModel> BoostedModel::fit(const TrainingRows& data, const BoostedOp
     return xgboost_failed("take the labels");
 
   const std::vector<std::pair<std::string, std::string>> parameters = {
-      {"objective", "multi:softprob"}, {"num_class", "3"},
-      {"tree_method", "hist"},         {"nthread", "1"},
-      {"verbosity", "0"},              {"base_score", "0.5"},
+      {"objective", "multi:softprob"},
+      {"num_class", "3"},
+      {"tree_method", "hist"},
+      {"nthread", "1"},
+      {"verbosity", "0"},
+      {"base_score", "0.5"},
       {"max_depth", std::to_string(o.depth)},
       {"eta", fmt::format("{}", o.eta)},
       {"subsample", fmt::format("{}", o.subsample)},
@@ -104,12 +107,15 @@ Result<BoostedModel> BoostedModel::fit(const TrainingRows& data, const BoostedOp
     auto booster = std::make_shared<Booster>();
     if (XGBoosterCreate(&matrix.handle, 1, &booster->handle) != 0) return xgboost_failed("start");
     for (const auto& [name, value] : parameters)
-      if (XGBoosterSetParam(booster->handle, name.c_str(), value.c_str()) != 0) return xgboost_failed("be set up");
+      if (XGBoosterSetParam(booster->handle, name.c_str(), value.c_str()) != 0)
+        return xgboost_failed("be set up");
     // XGBoost takes a 32-bit seed.
-    const std::string seed = std::to_string((o.seed * 1000003 + static_cast<std::uint64_t>(bag)) & 0x7FFFFFFF);
+    const std::string seed =
+        std::to_string((o.seed * 1000003 + static_cast<std::uint64_t>(bag)) & 0x7FFFFFFF);
     if (XGBoosterSetParam(booster->handle, "seed", seed.c_str()) != 0) return xgboost_failed("be seeded");
     for (int round = 0; round < o.rounds; ++round)
-      if (XGBoosterUpdateOneIter(booster->handle, round, matrix.handle) != 0) return xgboost_failed("grow a tree");
+      if (XGBoosterUpdateOneIter(booster->handle, round, matrix.handle) != 0)
+        return xgboost_failed("grow a tree");
     model.boosters_.push_back(std::move(booster));
   }
   return model;
@@ -127,10 +133,12 @@ Result<std::vector<Prediction>> BoostedModel::predict(std::span<const float> row
     const bst_ulong* shape = nullptr;
     bst_ulong dimensions = 0;
     const float* p = nullptr;
-    const char* config = R"({"type":0,"training":false,"iteration_begin":0,"iteration_end":0,"strict_shape":true})";
+    const char* config =
+        R"({"type":0,"training":false,"iteration_begin":0,"iteration_end":0,"strict_shape":true})";
     if (XGBoosterPredictFromDMatrix(booster->handle, matrix.handle, config, &shape, &dimensions, &p) != 0)
       return xgboost_failed("predict");
-    if (dimensions != 2 || shape[0] != 2 * n || shape[1] != 3) return fail("the boosted trees give no three classes");
+    if (dimensions != 2 || shape[0] != 2 * n || shape[1] != 3)
+      return fail("the boosted trees give no three classes");
     for (std::size_t i = 0; i < n; ++i) {
       const float* there = p + 3 * i;
       const float* back = p + 3 * (n + i);
@@ -161,7 +169,8 @@ Status BoostedModel::contributions(std::span<const float> rows, std::vector<doub
     const bst_ulong* shape = nullptr;
     bst_ulong dimensions = 0;
     const float* c = nullptr;
-    const char* config = R"({"type":3,"training":false,"iteration_begin":0,"iteration_end":0,"strict_shape":true})";
+    const char* config =
+        R"({"type":3,"training":false,"iteration_begin":0,"iteration_end":0,"strict_shape":true})";
     if (XGBoosterPredictFromDMatrix(booster->handle, matrix.handle, config, &shape, &dimensions, &c) != 0)
       return xgboost_failed("explain");
     if (dimensions != 3 || shape[0] != 2 * n || shape[1] != 3 || shape[2] != width + 1)
@@ -171,7 +180,8 @@ Status BoostedModel::contributions(std::span<const float> rows, std::vector<doub
     };
     for (std::size_t i = 0; i < n; ++i)
       for (std::size_t j = 0; j < width; ++j) {
-        direction[i * width + j] += share * ((at(i, 0, j) - at(i, 1, j)) + (at(n + i, 1, j) - at(n + i, 0, j)));
+        direction[i * width + j] +=
+            share * ((at(i, 0, j) - at(i, 1, j)) + (at(n + i, 1, j) - at(n + i, 0, j)));
         const double here = at(i, 2, j) - (at(i, 0, j) + at(i, 1, j)) / 2;
         const double back = at(n + i, 2, j) - (at(n + i, 1, j) + at(n + i, 0, j)) / 2;
         tie[i * width + j] += share * (here + back);
@@ -197,7 +207,8 @@ void BoostedModel::save(ByteWriter& out) const {
 
 Result<BoostedModel> BoostedModel::load(ByteReader& in) {
   BoostedModel model;
-  for (const std::uint8_t odd : in.get_vector<std::uint8_t>()) model.parity_.push_back(odd ? Parity::kOdd : Parity::kEven);
+  for (const std::uint8_t odd : in.get_vector<std::uint8_t>())
+    model.parity_.push_back(odd ? Parity::kOdd : Parity::kEven);
   const auto count = in.get<std::uint64_t>();
   if (!in.ok() || count == 0 || count > 1000) return fail("the boosted trees of the model are damaged");
   for (std::uint64_t i = 0; i < count; ++i) {

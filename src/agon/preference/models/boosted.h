@@ -23,7 +23,7 @@ struct BoostedOptions {
   double l2 = 5;
   double min_child_weight = 10;
   int max_bins = 64;
-  int bags = 1;              ///< boosters with seeds of their own, averaged
+  int bags = 1;  ///< boosters with seeds of their own, averaged
   std::uint64_t seed = 1;
 };
 

@@ -23,8 +23,8 @@ struct Layout {
   Eigen::Index odd = 0, total = 0;
 };
 
-Moments chunk_moments(const Eigen::Ref<const Eigen::MatrixXd>& z, std::span<const Outcome> y, std::span<const double> w,
-                      const Eigen::VectorXd& theta, Layout layout) {
+Moments chunk_moments(const Eigen::Ref<const Eigen::MatrixXd>& z, std::span<const Outcome> y,
+                      std::span<const double> w, const Eigen::VectorXd& theta, Layout layout) {
   const Eigen::Index n = z.rows(), po = layout.odd, pe = layout.total - po;
   const Eigen::VectorXd d = z.leftCols(po) * theta.head(po), t = z.rightCols(pe) * theta.tail(pe);
   Eigen::VectorXd gd(n), gt(n), hdd(n), htt(n), hdt(n);
@@ -32,7 +32,8 @@ Moments chunk_moments(const Eigen::Ref<const Eigen::MatrixXd>& z, std::span<cons
   for (Eigen::Index i = 0; i < n; ++i) {
     const Prediction p = davidson(d[i], t[i]);
     const auto k = static_cast<std::size_t>(i);
-    const double ya = y[k] == Outcome::kA, yb = y[k] == Outcome::kB, yt = y[k] == Outcome::kTie, diff = p.a - p.b;
+    const double ya = y[k] == Outcome::kA, yb = y[k] == Outcome::kB, yt = y[k] == Outcome::kTie,
+                 diff = p.a - p.b;
     gd[i] = w[k] * (diff - (ya - yb)) / 2;
     gt[i] = w[k] * (p.tie - yt);
     hdd[i] = w[k] * (p.a + p.b - diff * diff) / 4;
@@ -44,9 +45,12 @@ Moments chunk_moments(const Eigen::Ref<const Eigen::MatrixXd>& z, std::span<cons
   m.gradient.head(po) = z.leftCols(po).transpose() * gd;
   m.gradient.tail(pe) = z.rightCols(pe).transpose() * gt;
   m.hessian = Eigen::MatrixXd::Zero(layout.total, layout.total);
-  m.hessian.topLeftCorner(po, po).noalias() = z.leftCols(po).transpose() * (hdd.asDiagonal() * z.leftCols(po));
-  m.hessian.bottomRightCorner(pe, pe).noalias() = z.rightCols(pe).transpose() * (htt.asDiagonal() * z.rightCols(pe));
-  m.hessian.topRightCorner(po, pe).noalias() = z.leftCols(po).transpose() * (hdt.asDiagonal() * z.rightCols(pe));
+  m.hessian.topLeftCorner(po, po).noalias() =
+      z.leftCols(po).transpose() * (hdd.asDiagonal() * z.leftCols(po));
+  m.hessian.bottomRightCorner(pe, pe).noalias() =
+      z.rightCols(pe).transpose() * (htt.asDiagonal() * z.rightCols(pe));
+  m.hessian.topRightCorner(po, pe).noalias() =
+      z.leftCols(po).transpose() * (hdt.asDiagonal() * z.rightCols(pe));
   m.hessian.bottomLeftCorner(pe, po) = m.hessian.topRightCorner(po, pe).transpose();
   return m;
 }
@@ -74,7 +78,8 @@ Moments all_moments(const Eigen::MatrixXd& z, std::span<const Outcome> y, std::s
 Prediction davidson(double d, double t) {
   // The largest logit is taken out first, so that no exponential overflows.
   const double a = d / 2, b = -a, most = std::max({a, b, t});
-  const double ea = std::exp(a - most), eb = std::exp(b - most), et = std::exp(t - most), sum = (ea + eb) + et;
+  const double ea = std::exp(a - most), eb = std::exp(b - most), et = std::exp(t - most),
+               sum = (ea + eb) + et;
   return {ea / sum, eb / sum, et / sum};
 }
 
@@ -112,7 +117,8 @@ OddEvenModel OddEvenModel::fit(const TrainingRows& data, const OddEvenOptions& o
   for (const bool odd : {true, false})
     for (std::size_t j = 0; j < p; ++j)
       if ((model.odd_[j] != 0) == odd && model.scale_[j] > 0) order.push_back(j);
-  const auto odd_count = static_cast<Eigen::Index>(std::ranges::count_if(order, [&](auto j) { return model.odd_[j] != 0; }));
+  const auto odd_count =
+      static_cast<Eigen::Index>(std::ranges::count_if(order, [&](auto j) { return model.odd_[j] != 0; }));
   const Layout layout{odd_count, static_cast<Eigen::Index>(order.size()) + 1};
   Eigen::MatrixXd z(static_cast<Eigen::Index>(n), layout.total);
   std::vector<Outcome> y(n);
@@ -130,7 +136,8 @@ OddEvenModel OddEvenModel::fit(const TrainingRows& data, const OddEvenOptions& o
   penalty.head(layout.odd).setConstant(options.l2_odd);
   penalty.tail(layout.total - layout.odd).setConstant(options.l2_even);
   for (std::size_t k = 0; k < order.size(); ++k)
-    if (model.odd_[order[k]] && order[k] + options.score_columns >= p) penalty[static_cast<Eigen::Index>(k)] = options.l2_scores;
+    if (model.odd_[order[k]] && order[k] + options.score_columns >= p)
+      penalty[static_cast<Eigen::Index>(k)] = options.l2_scores;
   penalty[layout.total - 1] = 1e-6;  // the intercept is free but for a hair that keeps one-class data finite
   Eigen::VectorXd theta = Eigen::VectorXd::Zero(layout.total);
   const auto penalised = [&](const Eigen::VectorXd& at, Moments& m) {
@@ -158,7 +165,8 @@ OddEvenModel OddEvenModel::fit(const TrainingRows& data, const OddEvenOptions& o
     theta = next;
     loss = next_loss;
   }
-  for (std::size_t k = 0; k < order.size(); ++k) model.weight_[order[k]] = theta[static_cast<Eigen::Index>(k)];
+  for (std::size_t k = 0; k < order.size(); ++k)
+    model.weight_[order[k]] = theta[static_cast<Eigen::Index>(k)];
   model.tie_intercept_ = theta[layout.total - 1];
   return model;
 }
@@ -192,9 +200,12 @@ OddEvenModel OddEvenModel::load(ByteReader& in) {
   model.tie_intercept_ = in.get<double>();
   model.clip_ = in.get<double>();
   const std::size_t p = model.weight_.size();
-  const auto finite = [](const std::vector<double>& v) { return std::ranges::all_of(v, [](double x) { return std::isfinite(x); }); };
-  if (model.center_.size() != p || model.scale_.size() != p || model.odd_.size() != p || !finite(model.center_) ||
-      !finite(model.scale_) || !finite(model.weight_) || !std::isfinite(model.tie_intercept_) || !(model.clip_ > 0))
+  const auto finite = [](const std::vector<double>& v) {
+    return std::ranges::all_of(v, [](double x) { return std::isfinite(x); });
+  };
+  if (model.center_.size() != p || model.scale_.size() != p || model.odd_.size() != p ||
+      !finite(model.center_) || !finite(model.scale_) || !finite(model.weight_) ||
+      !std::isfinite(model.tie_intercept_) || !(model.clip_ > 0))
     in.fail();
   model.converged_ = true;
   return model;

@@ -15,9 +15,9 @@ namespace agon {
 struct TrainingRows {
   const FeatureMatrix* features = nullptr;
   std::span<const Parity> parity;
-  std::span<const std::uint32_t> rows;     ///< which rows to learn from
-  std::span<const Outcome> outcomes;       ///< of all rows of the matrix
-  std::span<const double> weights;         ///< of all rows of the matrix
+  std::span<const std::uint32_t> rows;  ///< which rows to learn from
+  std::span<const Outcome> outcomes;    ///< of all rows of the matrix
+  std::span<const double> weights;      ///< of all rows of the matrix
 };
 
 /// Probabilities of logits (d/2, -d/2, t), as Davidson (1970) has them with nu = exp(t);
@@ -26,9 +26,10 @@ struct TrainingRows {
 
 struct OddEvenOptions {
   double l2_odd = 300, l2_even = 300;  ///< on standardised columns, against the summed cross-entropy
-  double l2_scores = 300;              ///< of the last `score_columns` columns: scores learned out of fold are few and can be believed
+  double l2_scores =
+      300;  ///< of the last `score_columns` columns: scores learned out of fold are few and can be believed
   std::size_t score_columns = 0;
-  double clip = 3;                     ///< standardised values are cut here: long tails carry no more
+  double clip = 3;  ///< standardised values are cut here: long tails carry no more
   int max_iterations = 25;
 };
 
@@ -42,6 +43,7 @@ class OddEvenModel {
   /// What each column adds to d (odd) or t (even); the intercept of t is not among them.
   void contributions(std::span<const float> row, std::span<double> out) const;
 
+  [[nodiscard]] bool is_odd(std::size_t column) const { return odd_[column] != 0; }
   [[nodiscard]] bool converged() const { return converged_; }
   [[nodiscard]] int iterations() const { return iterations_; }
   [[nodiscard]] double gradient_norm() const { return gradient_norm_; }

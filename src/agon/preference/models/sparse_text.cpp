@@ -1,13 +1,14 @@
 #include "agon/preference/models/sparse_text.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 
 #include "agon/base/check.h"
 #include "agon/base/parallel.h"
 #include "agon/stats/lbfgs.h"
 #include "agon/text/chars.h"
-#include "agon/text/words.h"
 
 namespace agon {
 namespace {
@@ -17,19 +18,38 @@ std::uint64_t mix(std::uint64_t h) {
   return h ^ (h >> 32);
 }
 
-/// Lower-cased code points, runs of white space as one space; a space at both ends.
+/// Code points, runs of blanks as one space and of line ends as one; a space at both ends.
 void fold(std::string_view text, std::vector<char32_t>& out) {
-  if (out.empty() || out.back() != ' ') out.push_back(' ');
+  out.assign(1, U' ');
   std::size_t pos = 0;
   while (pos < text.size()) {
-    const CharInfo info = char_info(next_char(text, pos));
-    if (info.is(CharInfo::kSpace)) {
-      if (out.back() != ' ') out.push_back(' ');
-    } else {
-      out.push_back(info.is(CharInfo::kDigit) ? U'0' : static_cast<char32_t>(info.lower));
+    const char32_t c = next_char(text, pos);
+    if (!char_info(c).is(CharInfo::kSpace)) {
+      out.push_back(c);
+    } else if (c == '\n') {
+      if (out.back() != '\n') out.push_back('\n');
+    } else if (out.back() != ' ' && out.back() != '\n') {
+      out.push_back(' ');
     }
   }
   if (out.back() != ' ') out.push_back(' ');
+}
+
+/// Words with their case, marks one by one, and runs of line ends, as hashes.
+void tokens(std::span<const char32_t> folded, std::vector<std::uint64_t>& out) {
+  out.clear();
+  std::uint64_t word = 0;
+  for (const char32_t c : folded) {
+    const CharInfo info = char_info(c);
+    if (info.is(CharInfo::kLetter | CharInfo::kDigit | CharInfo::kMark) && !info.is(CharInfo::kSingle)) {
+      word = mix((word ^ c) * 0x9ddfea08eb382d69ULL + 1);
+      continue;
+    }
+    if (word != 0) out.push_back(word);
+    word = 0;
+    if (c != ' ') out.push_back(mix(c * 0xff51afd7ed558ccdULL));
+  }
+  if (word != 0) out.push_back(word);
 }
 
 /// At most `limit` bytes: the first two thirds and the last third, cut between code points.
@@ -45,11 +65,13 @@ std::pair<std::string_view, std::string_view> ends(std::string_view text, std::s
 class Collector {
  public:
   explicit Collector(const NgramOptions& o)
-      : mask_((std::uint32_t{1} << o.bits) - 1),
+      : half_(std::uint32_t{1} << (o.bits - 1)),
         threshold_(o.keep >= 1 ? ~std::uint64_t{0} : static_cast<std::uint64_t>(o.keep * 0x1.0p64)) {}
-  void add(std::uint64_t hash) {
+  void add(std::uint64_t hash, bool word) {
     hash = mix(hash);
-    if (hash <= threshold_) buckets_.push_back(static_cast<std::uint32_t>(mix(hash + 0x9e3779b97f4a7c15ULL)) & mask_);
+    if (hash > threshold_) return;
+    const auto bucket = static_cast<std::uint32_t>(mix(hash + 0x9e3779b97f4a7c15ULL)) & (half_ - 1);
+    buckets_.push_back(word ? bucket + half_ : bucket);
   }
   void finish(SparseRows& out) {
     std::ranges::sort(buckets_);
@@ -61,47 +83,52 @@ class Collector {
       i = end;
     }
     out.start.push_back(out.index.size());
+    buckets_.clear();
   }
 
  private:
-  std::uint32_t mask_;
+  std::uint32_t half_;
   std::uint64_t threshold_;
   std::vector<std::uint32_t> buckets_;
 };
 
-void collect(std::string_view text, const NgramOptions& o, std::vector<char32_t>& folded, std::vector<Word>& words,
-             Collector& out) {
-  folded.clear();
-  fold(text, folded);
-  for (std::size_t i = 0; i < folded.size(); ++i) {
-    std::uint64_t hash = 0x51ed270b;
-    for (int n = 1; n <= o.char_max && i + static_cast<std::size_t>(n) <= folded.size(); ++n) {
-      hash = (hash ^ folded[i + static_cast<std::size_t>(n) - 1]) * 0x9ddfea08eb382d69ULL;
-      hash ^= hash >> 29;
-      if (n >= o.char_min) out.add(hash + static_cast<std::uint64_t>(n));
+struct Buffers {
+  std::vector<char32_t> folded;
+  std::vector<std::uint64_t> tokens;
+};
+
+void collect(std::string_view text, const NgramOptions& o, Buffers& buffers, Collector& out) {
+  const auto run = [&](const auto& items, std::uint64_t seed, int shortest, int longest, bool word) {
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      std::uint64_t hash = seed;
+      for (int n = 1; n <= longest && i + static_cast<std::size_t>(n) <= items.size(); ++n) {
+        hash = (hash ^ items[i + static_cast<std::size_t>(n) - 1]) * 0x9ddfea08eb382d69ULL;
+        hash ^= hash >> 29;
+        if (n >= shortest) out.add(hash + static_cast<std::uint64_t>(n), word);
+      }
     }
-  }
-  words.clear();
-  scan_words(text, words);
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    std::uint64_t hash = 0x2545f491;
-    for (int n = 1; n <= o.word_max && i + static_cast<std::size_t>(n) <= words.size(); ++n) {
-      hash = (hash + words[i + static_cast<std::size_t>(n) - 1].hash) * 0x9ddfea08eb382d69ULL;
-      out.add(hash);
-    }
-  }
+  };
+  fold(text, buffers.folded);
+  run(buffers.folded, 0x51ed270b, o.char_min, o.char_max, false);
+  tokens(buffers.folded, buffers.tokens);
+  run(buffers.tokens, 0x2545f491, 1, o.word_max, true);
+}
+
+/// Scale that brings the character part [0] and the word part [1] of a row to length 1/sqrt(2) each.
+std::array<double, 2> half_scales(std::array<double, 2> squares) {
+  const auto scale = [](double s) { return s > 0 ? std::sqrt(0.5 / s) : 0.0; };
+  return {scale(squares[0]), scale(squares[1])};
 }
 
 }  // namespace
 
 void append_ngrams(const Turns& answer, const NgramOptions& options, SparseRows& out) {
-  thread_local std::vector<char32_t> folded;
-  thread_local std::vector<Word> words;
+  thread_local Buffers buffers;
   Collector collector(options);
   for (const Turn& turn : answer) {
     const auto [head, tail] = ends(turn.text, options.max_chars / std::max<std::size_t>(1, answer.size()));
-    collect(head, options, folded, words, collector);
-    if (!tail.empty()) collect(tail, options, folded, words, collector);
+    collect(head, options, buffers, collector);
+    if (!tail.empty()) collect(tail, options, buffers, collector);
   }
   collector.finish(out);
 }
@@ -132,7 +159,8 @@ SparseRows answer_ngrams(std::span<const Vote> votes, const NgramOptions& option
   return all;
 }
 
-void NgramScorer::fit_idf(const SparseRows& answers, std::span<const std::uint32_t> rows, const Options& options) {
+void NgramScorer::fit_idf(const SparseRows& answers, std::span<const std::uint32_t> rows,
+                          const Options& options) {
   std::vector<std::uint32_t> documents(idf_.size());
   for (const std::uint32_t r : rows)
     for (std::uint64_t k = answers.start[r]; k < answers.start[r + 1]; ++k) ++documents[answers.index[k]];
@@ -152,6 +180,7 @@ struct NgramScorer::Problem {
   std::vector<std::uint32_t> bucket;  ///< of each dense number
 
   Problem(const SparseRows& answers, std::span<const std::uint32_t> rows, const std::vector<float>& idf) {
+    const std::size_t half = idf.size() / 2;
     std::vector<std::uint32_t> dense(idf.size(), 0);
     for (std::size_t j = 0; j < idf.size(); ++j)
       if (idf[j] > 0) {
@@ -159,17 +188,18 @@ struct NgramScorer::Problem {
         bucket.push_back(static_cast<std::uint32_t>(j));
       }
     for (const std::uint32_t r : rows) {
-      double squares = 0;
+      std::array<double, 2> squares{};
       const std::size_t first = value.size();
       for (std::uint64_t k = answers.start[r]; k < answers.start[r + 1]; ++k) {
         const float weight = idf[answers.index[k]];
         if (weight == 0) continue;
         index.push_back(dense[answers.index[k]]);
         value.push_back(answers.value[k] * weight);
-        squares += static_cast<double>(value.back()) * value.back();
+        squares[answers.index[k] >= half] += static_cast<double>(value.back()) * value.back();
       }
-      const float scale = squares > 0 ? static_cast<float>(1 / std::sqrt(squares)) : 0;
-      for (std::size_t k = first; k < value.size(); ++k) value[k] *= scale;
+      const auto scale = half_scales(squares);
+      for (std::size_t k = first; k < value.size(); ++k)
+        value[k] *= static_cast<float>(scale[bucket[index[k]] >= half]);
       start.push_back(index.size());
     }
   }
@@ -189,11 +219,7 @@ NgramScorer NgramScorer::fit_direction(const SparseRows& answers, std::span<cons
   NgramScorer scorer;
   scorer.idf_.assign(std::size_t{1} << ngrams.bits, 0);
   std::vector<std::uint32_t> rows;
-  double total = 0;
-  for (const std::uint32_t p : pairs) {
-    rows.insert(rows.end(), {2 * p, 2 * p + 1});
-    total += weights[p];
-  }
+  for (const std::uint32_t p : pairs) rows.insert(rows.end(), {2 * p, 2 * p + 1});
   scorer.fit_idf(answers, rows, options);
   const Problem problem(answers, rows, scorer.idf_);
   std::vector<double> x(problem.bucket.size());
@@ -257,27 +283,54 @@ NgramScorer NgramScorer::fit_rating(const SparseRows& answers, std::span<const s
 }
 
 double NgramScorer::score(const SparseRows& answers, std::size_t row) const {
-  double sum = 0, squares = 0;
+  std::array<double, 2> sum{}, squares{};
+  const std::size_t half = idf_.size() / 2;
   for (std::uint64_t k = answers.start[row]; k < answers.start[row + 1]; ++k) {
-    const double v = static_cast<double>(answers.value[k]) * idf_[answers.index[k]];
-    squares += v * v;
-    sum += v * weight_[answers.index[k]];
+    const std::uint32_t bucket = answers.index[k];
+    const double v = static_cast<double>(answers.value[k]) * idf_[bucket];
+    squares[bucket >= half] += v * v;
+    sum[bucket >= half] += v * weight_[bucket];
   }
-  return squares > 0 ? sum / std::sqrt(squares) : 0;
+  const auto scale = half_scales(squares);
+  return sum[0] * scale[0] + sum[1] * scale[1];
 }
 
 void NgramScorer::save(ByteWriter& out) const {
-  out.put(idf_);
-  out.put(weight_);
+  // Only buckets in use: a small file then makes a small model.
+  std::vector<std::uint32_t> bucket;
+  std::vector<float> idf, weight;
+  for (std::size_t j = 0; j < idf_.size(); ++j)
+    if (idf_[j] > 0) {
+      bucket.push_back(static_cast<std::uint32_t>(j));
+      idf.push_back(idf_[j]);
+      weight.push_back(weight_[j]);
+    }
+  out.put<std::uint64_t>(idf_.size());
+  out.put(bucket);
+  out.put(idf);
+  out.put(weight);
 }
 
 NgramScorer NgramScorer::load(ByteReader& in) {
   NgramScorer scorer;
-  scorer.idf_ = in.get_vector<float>();
-  scorer.weight_ = in.get_vector<float>();
-  const auto finite = [](const std::vector<float>& v) { return std::ranges::all_of(v, [](float x) { return std::isfinite(x); }); };
-  if (scorer.idf_.size() != scorer.weight_.size() || scorer.idf_.empty() || !finite(scorer.idf_) || !finite(scorer.weight_))
+  const auto buckets = in.get<std::uint64_t>();
+  const auto bucket = in.get_vector<std::uint32_t>();
+  const auto idf = in.get_vector<float>();
+  const auto weight = in.get_vector<float>();
+  bool good = in.ok() && std::has_single_bit(buckets) && buckets <= (std::uint64_t{1} << kMaxNgramBits) &&
+              idf.size() == bucket.size() && weight.size() == bucket.size();
+  for (std::size_t j = 0; good && j < bucket.size(); ++j)
+    good = bucket[j] < buckets && idf[j] > 0 && std::isfinite(idf[j]) && std::isfinite(weight[j]);
+  if (!good) {
     in.fail();
+    return scorer;
+  }
+  scorer.idf_.assign(buckets, 0);
+  scorer.weight_.assign(buckets, 0);
+  for (std::size_t j = 0; j < bucket.size(); ++j) {
+    scorer.idf_[bucket[j]] = idf[j];
+    scorer.weight_[bucket[j]] = weight[j];
+  }
   return scorer;
 }
 

@@ -20,7 +20,8 @@ struct StrengthOptions {
 /// of the ratings file is centred on its rating there, the others on the mean of those.
 [[nodiscard]] std::map<std::string, double> fit_strengths(std::span<const Vote> votes,
                                                           std::span<const std::uint32_t> rows,
-                                                          std::span<const double> weights, const Ratings& ratings,
+                                                          std::span<const double> weights,
+                                                          const Ratings& ratings,
                                                           const StrengthOptions& options);
 
 }  // namespace agon

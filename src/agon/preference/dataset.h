@@ -1,0 +1,40 @@
+// The votes of a training run with everything that is computed once: features, n-grams, groups.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "agon/base/error.h"
+#include "agon/base/progress.h"
+#include "agon/data/ratings.h"
+#include "agon/data/vote_reader.h"
+#include "agon/preference/features/block.h"
+#include "agon/preference/models/sparse_text.h"
+
+namespace agon {
+
+/// Votes with labels, and aligned with them what every learner reads. Nothing here is fitted: the
+/// numbers of a row depend on that row's text alone.
+struct Dataset {
+  VoteSet set;
+  FeatureMatrix features;  ///< votes x all columns of all blocks
+  std::vector<Column> columns;
+  SparseRows ngrams;  ///< rows 2i and 2i+1 are the answers of vote i
+  NgramOptions ngram_options;
+  std::vector<Outcome> outcomes;
+  std::vector<double> weights;
+  std::vector<std::uint32_t> groups;     ///< of prompts, over all files
+  std::vector<std::uint32_t> main_rows;  ///< rows of the first file: figures are measured on these
+  Ratings ratings;
+
+  [[nodiscard]] const std::vector<Vote>& votes() const { return set.votes; }
+};
+
+/// Computes features, n-grams and prompt groups. Votes without a label are an Error. `extra_blocks`
+/// are columns from elsewhere, after the built-in ones.
+[[nodiscard]] Result<Dataset> prepare(VoteSet set, Ratings ratings,
+                                      const std::vector<const FeatureBlock*>& extra_blocks,
+                                      const std::string& cache_folder, const Progress& progress);
+
+}  // namespace agon

@@ -1,0 +1,104 @@
+// One fit of the whole predictor on some rows: scores learned from text, then the two learners above.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "agon/base/bytes.h"
+#include "agon/base/error.h"
+#include "agon/preference/dataset.h"
+#include "agon/preference/models/boosted.h"
+#include "agon/preference/models/odd_even.h"
+#include "agon/preference/models/rating_difference.h"
+#include "agon/preference/models/sparse_text.h"
+#include "agon/preference/models/strengths.h"
+
+namespace agon {
+
+/// Everything that is chosen rather than learned.
+struct Recipe {
+  NgramScorer::Options direction{.l2 = 0.5, .min_documents = 2, .max_iterations = 30};
+  NgramScorer::Options rating{.l2 = 3, .min_documents = 2, .max_iterations = 30};
+  double rating_difference_l2 = 100;
+  StrengthOptions strengths;
+  OddEvenOptions linear{
+      .l2_odd = 400, .l2_even = 400, .l2_scores = 20, .score_columns = 0, .clip = 3, .max_iterations = 25};
+  BoostedOptions boosted;
+  std::uint32_t inner_folds = 4;  ///< for the scores' out-of-fold values within the training rows
+  /// Multiples of `linear`'s penalties to choose from in the inner folds; the first is the default
+  /// and stays unless another is better by more than one standard error.
+  std::vector<double> linear_choices{1, 0.5, 2};
+};
+/// Suits about this many training rows: few rows want shallow trees and strong penalties.
+[[nodiscard]] Recipe default_recipe(std::size_t rows);
+
+/// The score columns that a stack adds to the features: three odd ones, then their sizes as even ones.
+inline constexpr std::size_t kScores = 3;
+[[nodiscard]] const std::vector<Column>& score_columns();
+
+/// Scores learned from text: who wins by n-grams, and how strong a model each answer reads like by
+/// n-grams and by style.
+class TextScores {
+ public:
+  [[nodiscard]] static TextScores fit(const Dataset& data, std::span<const std::uint32_t> rows,
+                                      std::span<const double> weights, const Recipe& recipe);
+  /// The odd scores of a vote: features of its row, and its answers' rows in `answers`.
+  [[nodiscard]] std::array<double, kScores> odd(std::span<const float> features, const SparseRows& answers,
+                                                std::size_t row_a, std::size_t row_b) const;
+  [[nodiscard]] std::size_t feature_columns() const { return style_.columns(); }
+  void save(ByteWriter& out) const;
+  [[nodiscard]] static TextScores load(ByteReader& in);
+
+ private:
+  NgramScorer direction_, rating_;
+  RatingDifference style_;
+};
+
+inline constexpr std::size_t kLearners = 2;
+/// What the blend is made of, in order: names for people.
+[[nodiscard]] std::array<std::string_view, kLearners> learner_names();
+
+class Stack {
+ public:
+  /// `weights` are of all rows of `data`. Out-of-fold scores over inner folds of `rows` (whole prompt
+  /// groups), scores on all `rows`, then the learners on features and scores.
+  [[nodiscard]] static Result<Stack> fit(const Dataset& data, std::span<const std::uint32_t> rows,
+                                         std::span<const double> weights, const Recipe& recipe,
+                                         std::uint64_t seed);
+
+  /// Features and scores of one vote as the learners see them. `out` has columns() values.
+  void fill_row(std::span<const float> features, const SparseRows& answers, std::size_t row_a,
+                std::size_t row_b, std::span<float> out) const;
+  /// Predictions of every learner for rows made by fill_row, row-major.
+  [[nodiscard]] Result<std::array<std::vector<Prediction>, kLearners>> predict(
+      std::span<const float> rows) const;
+  /// Contributions to ln(p_a / p_b) and to the tie's logit, learners weighted by `weights`.
+  [[nodiscard]] Status contributions(std::span<const float> rows, std::span<const double> weights,
+                                     std::vector<double>& direction, std::vector<double>& tie) const;
+
+  [[nodiscard]] std::size_t columns() const { return linear_.columns(); }
+  [[nodiscard]] std::size_t feature_columns() const { return columns() - 2 * kScores; }
+  [[nodiscard]] const OddEvenModel& linear() const { return linear_; }
+  [[nodiscard]] double linear_choice() const { return linear_choice_; }
+  [[nodiscard]] int rounds() const { return rounds_; }
+  void save(ByteWriter& out) const;
+  [[nodiscard]] static Result<Stack> load(ByteReader& in);
+
+ private:
+  TextScores scores_;
+  OddEvenModel linear_;
+  BoostedModel boosted_;
+  double linear_choice_ = 1;
+  int rounds_ = 0;
+};
+
+/// The learners' predictions as one: the mean of the logarithms with these weights, renormalised and
+/// kept inside (kProbabilityFloor, 1 - kProbabilityFloor). Exactly symmetric when its inputs are.
+inline constexpr double kProbabilityFloor = 1e-4;
+[[nodiscard]] Prediction blend(std::span<const Prediction> learners, std::span<const double> weights);
+
+}  // namespace agon

@@ -1,0 +1,391 @@
+#include "agon/preference/train.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <mutex>
+#include <numeric>
+
+#include "agon/base/check.h"
+#include "agon/base/parallel.h"
+#include "agon/base/random.h"
+#include "agon/data/prompt_groups.h"
+#include "agon/stats/metrics.h"
+
+namespace agon {
+namespace {
+
+constexpr std::size_t kImportanceCandidates = 40;
+constexpr std::size_t kImportanceRows = 2000;  ///< held-out rows a fold that are shuffled
+constexpr double kBlendPull = 20;
+
+struct Fold {
+  std::vector<std::uint32_t> held_out;  ///< places among main_rows
+  std::vector<bool> group_held_out;
+};
+
+std::vector<Fold> draw_folds(const Dataset& data, std::uint32_t folds, std::uint64_t seed) {
+  std::vector<std::uint32_t> groups;
+  for (const std::uint32_t r : data.main_rows) groups.push_back(data.groups[r]);
+  const std::vector<std::uint32_t> fold = grouped_folds(groups, folds, seed);
+  const std::size_t all = *std::ranges::max_element(data.groups) + std::size_t{1};
+  std::vector<Fold> out(folds, Fold{{}, std::vector<bool>(all)});
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    out[fold[i]].held_out.push_back(static_cast<std::uint32_t>(i));
+    out[fold[i]].group_held_out[groups[i]] = true;
+  }
+  return out;
+}
+
+std::vector<std::uint32_t> main_without(const Dataset& data, const Fold& fold) {
+  std::vector<std::uint32_t> rows;
+  for (const std::uint32_t r : data.main_rows)
+    if (!fold.group_held_out[data.groups[r]]) rows.push_back(r);
+  return rows;
+}
+
+std::vector<float> stack_rows(const Stack& stack, const Dataset& data, std::span<const std::uint32_t> rows) {
+  const std::size_t width = stack.columns();
+  std::vector<float> out(rows.size() * width);
+  parallel_for(rows.size(), [&](std::size_t i) {
+    stack.fill_row(data.features.row(rows[i]), data.ngrams, std::size_t{2} * rows[i],
+                   std::size_t{2} * rows[i] + 1, std::span(out).subspan(i * width, width));
+  });
+  return out;
+}
+
+/// Sum of losses of the equally weighted blend.
+double loss_of(const std::array<std::vector<Prediction>, kLearners>& learners,
+               std::span<const double> weights, std::span<const Outcome> outcomes) {
+  double sum = 0;
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    std::array<Prediction, kLearners> each;
+    for (std::size_t k = 0; k < kLearners; ++k) each[k] = learners[k][i];
+    sum += log_loss(blend(each, weights), outcomes[i]);
+  }
+  return sum;
+}
+
+/// Rise of the summed loss when a column is shuffled among the held-out rows, for the columns that
+/// push predictions most. Shuffling breaks what a column says about a row and keeps its distribution.
+Result<std::map<std::size_t, double>> shuffled_losses(const Stack& stack, std::vector<float> rows,
+                                                      std::span<const Outcome> outcomes, std::uint64_t seed) {
+  const std::size_t width = stack.columns(), n = outcomes.size();
+  const std::vector<double> equal(kLearners, 1.0 / kLearners);
+  std::vector<double> direction, tie;
+  AGON_TRY(stack.contributions(rows, equal, direction, tie));
+  std::vector<double> push(width);
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < width; ++j)
+      push[j] += std::fabs(direction[i * width + j]) + std::fabs(tie[i * width + j]);
+  std::vector<std::size_t> order(width);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, std::ranges::greater{}, [&](std::size_t j) { return push[j]; });
+  order.resize(std::min(width, kImportanceCandidates));
+  AGON_ASSIGN(const auto as_is, stack.predict(rows));
+  const double base = loss_of(as_is, equal, outcomes);
+  std::map<std::size_t, double> rise;
+  for (const std::size_t j : order) {
+    std::vector<float> column(n), kept(n);
+    for (std::size_t i = 0; i < n; ++i) kept[i] = column[i] = rows[i * width + j];
+    Random(seed, j).shuffle(std::span(column));
+    for (std::size_t i = 0; i < n; ++i) rows[i * width + j] = column[i];
+    AGON_ASSIGN(const auto shuffled, stack.predict(rows));
+    rise[j] = loss_of(shuffled, equal, outcomes) - base;
+    for (std::size_t i = 0; i < n; ++i) rows[i * width + j] = kept[i];
+  }
+  return rise;
+}
+
+struct FoldResult {
+  std::array<std::vector<Prediction>, kLearners> learners;
+  std::vector<Prediction> prior, length_only;
+  std::map<std::size_t, double> importance;
+  std::size_t importance_rows = 0;
+};
+
+struct FoldTask {
+  bool first_seed = false;
+  std::uint64_t seed = 1;
+  double share = 1;  ///< of the training part's prompt groups, for the learning curve
+};
+
+Result<FoldResult> run_fold(const Dataset& data, const Fold& fold, const FoldTask& task,
+                            const TrainOptions& options, std::size_t* rows_used) {
+  std::vector<std::uint32_t> main = main_without(data, fold);
+  if (task.share < 1) {
+    const auto keep = [&](std::uint32_t r) {
+      return Random(task.seed, data.groups[r]).uniform() < task.share;
+    };
+    std::erase_if(main, [&](std::uint32_t r) { return !keep(r); });
+  }
+  if (main.empty()) return fail("too few prompts to cross-validate; use fewer folds or --no-cv");
+  const auto auxiliary =
+      choose_auxiliary(data, main, {.keep_all = options.keep_all_files, .seed = task.seed});
+  const std::vector<double> weights = chosen_weights(data, auxiliary);
+  const std::vector<std::uint32_t> rows = training_rows(data, main, weights, fold.group_held_out);
+  if (rows_used) *rows_used = main.size();
+  AGON_ASSIGN(const Stack stack, Stack::fit(data, rows, weights, default_recipe(rows.size()), task.seed));
+
+  std::vector<std::uint32_t> held_out;
+  std::vector<Outcome> outcomes;
+  for (const std::uint32_t place : fold.held_out) {
+    held_out.push_back(data.main_rows[place]);
+    outcomes.push_back(data.outcomes[held_out.back()]);
+  }
+  FoldResult result;
+  std::vector<float> x = stack_rows(stack, data, held_out);
+  AGON_ASSIGN(result.learners, stack.predict(x));
+  if (!task.first_seed) return result;
+  const Baselines baselines = Baselines::fit(data, rows, weights);
+  result.prior.assign(held_out.size(), baselines.prior());
+  for (const std::uint32_t r : held_out)
+    result.length_only.push_back(baselines.length_only(data.features.row(r)));
+  const std::size_t n = std::min(outcomes.size(), kImportanceRows);
+  x.resize(n * stack.columns());
+  result.importance_rows = n;
+  AGON_ASSIGN(result.importance,
+              shuffled_losses(stack, std::move(x), std::span(outcomes).first(n), task.seed));
+  return result;
+}
+
+Prediction blend_row(const std::array<std::vector<Prediction>, kLearners>& learners, std::size_t i,
+                     std::span<const double> weights) {
+  std::array<Prediction, kLearners> each;
+  for (std::size_t k = 0; k < kLearners; ++k) each[k] = learners[k][i];
+  return blend(each, weights);
+}
+
+/// Blend of every row with weights learned on the other folds' rows.
+std::vector<Prediction> cross_fitted_blend(const std::array<std::vector<Prediction>, kLearners>& learners,
+                                           const std::vector<Fold>& folds,
+                                           std::span<const Outcome> outcomes) {
+  std::vector<Prediction> out(outcomes.size());
+  for (const Fold& fold : folds) {
+    std::vector<bool> inside(outcomes.size());
+    for (const std::uint32_t i : fold.held_out) inside[i] = true;
+    std::vector<std::uint32_t> others;
+    for (std::uint32_t i = 0; i < outcomes.size(); ++i)
+      if (!inside[i]) others.push_back(i);
+    const std::vector<double> weights = fit_blend(learners, outcomes, others);
+    for (const std::uint32_t i : fold.held_out) out[i] = blend_row(learners, i, weights);
+  }
+  return out;
+}
+
+std::vector<FeatureImportance> rank_importances(const Dataset& data, std::span<const FoldResult> folds) {
+  std::map<std::size_t, double> total;
+  std::size_t rows = 0;
+  for (const FoldResult& fold : folds) {
+    rows += fold.importance_rows;
+    for (const auto& [column, rise] : fold.importance) total[column] += rise;
+  }
+  std::vector<Column> columns = data.columns;
+  columns.insert(columns.end(), score_columns().begin(), score_columns().end());
+  std::vector<FeatureImportance> out;
+  for (const auto& [j, rise] : total)
+    out.push_back({columns[j].name, columns[j].description,
+                   rise / static_cast<double>(std::max<std::size_t>(1, rows)),
+                   columns[j].parity == Parity::kEven});
+  std::ranges::stable_sort(out, std::ranges::greater{}, &FeatureImportance::importance);
+  std::erase_if(out, [](const FeatureImportance& f) { return f.importance <= 0; });
+  return out;
+}
+
+/// Log loss against training size: the same held-out folds, smaller shares of the prompts to learn from.
+Result<std::vector<LearningPoint>> learn_curve(const Dataset& data, const std::vector<Fold>& folds,
+                                               std::span<const Outcome> outcomes, const CrossValidation& cv,
+                                               const TrainOptions& options, const Progress& progress) {
+  std::vector<LearningPoint> points;
+  const std::size_t used = std::min<std::size_t>(folds.size(), data.main_rows.size() > 20000 ? 1 : 2);
+  const std::vector<double> shares = {0.125, 0.25, 0.5, 1.0};
+  std::size_t done = 0;
+  for (const double share : shares) {
+    std::vector<ScoredRow> scored;
+    std::size_t trained = 0;
+    std::mutex lock;
+    std::vector<Result<FoldResult>> results(used, Result<FoldResult>(FoldResult{}));
+    parallel_for(used, [&](std::size_t f) {
+      std::size_t rows = 0;
+      if (share < 1) {
+        results[f] = run_fold(data, folds[f], {.first_seed = false, .seed = options.seed, .share = share},
+                              options, &rows);
+      } else {
+        rows = main_without(data, folds[f]).size();
+        for (std::size_t k = 0; k < kLearners; ++k)
+          for (const std::uint32_t i : folds[f].held_out)
+            results[f]->learners[k].push_back(cv.learners[k][i]);
+      }
+      const std::lock_guard guard(lock);
+      trained += rows;
+      if (progress) progress("learning curve", ++done, shares.size() * used);
+    });
+    const std::vector<double> equal(kLearners, 1.0 / kLearners);
+    for (std::size_t f = 0; f < used; ++f) {
+      if (!results[f]) return std::unexpected(results[f].error());
+      for (std::size_t i = 0; i < folds[f].held_out.size(); ++i) {
+        const std::uint32_t place = folds[f].held_out[i];
+        scored.push_back({blend_row(results[f]->learners, i, equal), outcomes[place], 1.0,
+                          data.groups[data.main_rows[place]]});
+      }
+    }
+    points.push_back({trained / used, measure(scored, {.draws = 300, .seed = options.seed}).log_loss});
+  }
+  return points;
+}
+
+}  // namespace
+
+std::vector<double> fit_blend(const std::array<std::vector<Prediction>, kLearners>& learners,
+                              std::span<const Outcome> outcomes, std::span<const std::uint32_t> rows) {
+  static_assert(kLearners == 2, "one weight is searched; more learners want another search");
+  double best = 0.5, best_value = HUGE_VAL;
+  for (int step = 0; step <= 20; ++step) {
+    const double w = step / 20.0;
+    const std::array<double, 2> weights{w, 1 - w};
+    double value = kBlendPull * (w - 0.5) * (w - 0.5);
+    for (const std::uint32_t i : rows) value += log_loss(blend_row(learners, i, weights), outcomes[i]);
+    if (value < best_value) {
+      best_value = value;
+      best = w;
+    }
+  }
+  return {best, 1 - best};
+}
+
+Result<CrossValidation> cross_validate(const Dataset& data, const TrainOptions& options,
+                                       const Progress& progress) {
+  CrossValidation cv;
+  cv.folds = options.folds != 0 ? options.folds : data.main_rows.size() > 20000 ? 3 : 5;
+  std::vector<Outcome> outcomes;
+  std::vector<std::uint32_t> every;
+  for (const std::uint32_t r : data.main_rows) {
+    every.push_back(static_cast<std::uint32_t>(every.size()));
+    outcomes.push_back(data.outcomes[r]);
+  }
+  const std::size_t n = outcomes.size();
+  if (n < 2 * std::size_t{cv.folds})
+    return fail("too few votes to cross-validate; use fewer folds or --no-cv");
+
+  std::vector<std::vector<Fold>> drawings;
+  for (std::uint32_t s = 0; s < options.cv_seeds; ++s)
+    drawings.push_back(draw_folds(data, cv.folds, options.seed + s));
+  std::vector<Result<FoldResult>> results(drawings.size() * cv.folds, Result<FoldResult>(FoldResult{}));
+  std::mutex lock;
+  std::size_t done = 0;
+  if (progress) progress("cross-validation", 0, results.size());
+  parallel_for(results.size(), [&](std::size_t task) {
+    const std::size_t s = task / cv.folds;
+    results[task] = run_fold(data, drawings[s][task % cv.folds],
+                             {.first_seed = s == 0, .seed = options.seed + s}, options, nullptr);
+    const std::lock_guard guard(lock);
+    if (progress) progress("cross-validation", ++done, results.size());
+  });
+  for (auto& result : results)
+    if (!result) return std::unexpected(result.error());
+
+  for (std::size_t s = 0; s < drawings.size(); ++s) {
+    std::array<std::vector<Prediction>, kLearners> learners;
+    for (auto& l : learners) l.resize(n);
+    for (std::size_t f = 0; f < cv.folds; ++f)
+      for (std::size_t i = 0; i < drawings[s][f].held_out.size(); ++i)
+        for (std::size_t k = 0; k < kLearners; ++k)
+          learners[k][drawings[s][f].held_out[i]] = results[s * cv.folds + f]->learners[k][i];
+    const std::vector<Prediction> blended = cross_fitted_blend(learners, drawings[s], outcomes);
+    double sum = 0;
+    for (std::size_t i = 0; i < n; ++i) sum += log_loss(blended[i], outcomes[i]);
+    cv.log_loss_by_seed.push_back(sum / static_cast<double>(n));
+    if (s > 0) continue;
+    cv.predictions = blended;
+    cv.weights = fit_blend(learners, outcomes, every);
+    cv.learners = std::move(learners);
+    cv.prior.resize(n);
+    cv.length_only.resize(n);
+    std::vector<FoldResult> first;
+    for (std::size_t f = 0; f < cv.folds; ++f) {
+      FoldResult& r = *results[f];
+      for (std::size_t i = 0; i < drawings[0][f].held_out.size(); ++i) {
+        cv.prior[drawings[0][f].held_out[i]] = r.prior[i];
+        cv.length_only[drawings[0][f].held_out[i]] = r.length_only[i];
+      }
+      first.push_back(std::move(r));
+    }
+    cv.importances = rank_importances(data, first);
+  }
+  if (options.learning_curve) {
+    AGON_ASSIGN(cv.learning_curve, learn_curve(data, drawings[0], outcomes, cv, options, progress));
+  }
+  return cv;
+}
+
+Result<Trained> train(const Dataset& data, std::vector<double> weights, const ModelCard& card,
+                      const TrainOptions& options, const Progress& progress) {
+  if (weights.empty()) weights.assign(kLearners, 1.0 / kLearners);
+  Trained out;
+  if (progress) progress("final fit", 0, 2);
+  out.auxiliary =
+      choose_auxiliary(data, data.main_rows, {.keep_all = options.keep_all_files, .seed = options.seed});
+  const std::vector<double> row_weights = chosen_weights(data, out.auxiliary);
+  const std::vector<bool> none(*std::ranges::max_element(data.groups) + std::size_t{1});
+  const std::vector<std::uint32_t> rows = training_rows(data, data.main_rows, row_weights, none);
+  if (progress) progress("final fit", 1, 2);
+  AGON_ASSIGN(Stack stack, Stack::fit(data, rows, row_weights, default_recipe(rows.size()), options.seed));
+  Baselines baselines = Baselines::fit(data, rows, row_weights);
+  ModelCard full = card;
+  for (const std::string& line : describe(data, out.auxiliary)) full.emplace_back("further file", line);
+  out.model = PreferenceModel(std::move(stack), std::move(weights), std::move(baselines), data.ngram_options,
+                              std::move(full));
+  if (progress) progress("final fit", 2, 2);
+  return out;
+}
+
+Result<std::vector<EffectCurve>> effect_curves(const PreferenceModel& model, std::span<const Vote> votes,
+                                               std::span<const FeatureImportance> importances,
+                                               std::size_t most) {
+  constexpr std::size_t kRows = 300, kPoints = 15;
+  // Every k-th vote, so that the sample does not depend on chance.
+  std::vector<Vote> sample;
+  const std::size_t step = std::max<std::size_t>(1, votes.size() / kRows);
+  for (std::size_t i = 0; i < votes.size() && sample.size() < kRows; i += step) sample.push_back(votes[i]);
+  const std::vector<float> rows = model.rows(sample);
+  const std::size_t width = model.columns().size(), n = sample.size();
+  std::vector<EffectCurve> curves;
+  for (const FeatureImportance& f : importances) {
+    if (curves.size() == most) break;
+    const auto found = std::ranges::find(model.columns(), f.name, &Column::name);
+    if (found == model.columns().end()) continue;
+    const auto j = static_cast<std::size_t>(found - model.columns().begin());
+    std::vector<float> values;
+    for (std::size_t i = 0; i < n; ++i) values.push_back(rows[i * width + j]);
+    std::ranges::sort(values);
+    double low = values[n / 50], high = values[n - 1 - n / 50];
+    if (found->parity == Parity::kOdd) {
+      high = std::max(std::fabs(low), std::fabs(high));
+      low = -high;
+    }
+    if (!(high > low)) continue;
+    EffectCurve curve{.name = f.name, .x = {}, .mean = {}, .histogram = std::vector<double>(kPoints)};
+    std::vector<float> moved = rows;
+    for (std::size_t k = 0; k < kPoints; ++k) {
+      const double x = low + (high - low) * static_cast<double>(k) / (kPoints - 1);
+      for (std::size_t i = 0; i < n; ++i) moved[i * width + j] = static_cast<float>(x);
+      AGON_ASSIGN(const auto predictions, model.predict_rows(moved));
+      Prediction mean{0, 0, 0};
+      for (const Prediction& p : predictions) {
+        mean.a += p.a / static_cast<double>(n);
+        mean.b += p.b / static_cast<double>(n);
+        mean.tie += p.tie / static_cast<double>(n);
+      }
+      curve.x.push_back(x);
+      curve.mean.push_back(mean);
+    }
+    for (const float v : values) {
+      const double at = std::clamp((v - low) / (high - low) * (kPoints - 1), 0.0, kPoints - 1.0);
+      curve.histogram[static_cast<std::size_t>(std::lround(at))] += 1.0 / static_cast<double>(n);
+    }
+    curves.push_back(std::move(curve));
+  }
+  return curves;
+}
+
+}  // namespace agon
