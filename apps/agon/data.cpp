@@ -1,11 +1,6 @@
 // agon data check: what is in a file of votes, and what is wrong with it.
-#include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +10,8 @@
 #include "agon/data/check.h"
 #include "agon/data/vote_reader.h"
 #include "agon/report/data_check_text.h"
+#include "agon/report/terminal.h"
+#include "common.h"
 #include "verbs.h"
 
 namespace agon {
@@ -26,22 +23,11 @@ struct DataCheckOptions {
   ReadOptions read{.need_labels = false};
 };
 
-Result<std::vector<VoteFile>> vote_files(const std::vector<std::string>& arguments) {
-  std::vector<VoteFile> files;
-  for (const std::string& argument : arguments) {
-    AGON_ASSIGN(VoteFile file, parse_vote_file(argument));
-    files.push_back(std::move(file));
-  }
-  return files;
-}
-
 DataCheckTextOptions text_options() {
+  const TerminalInfo info = terminal_info(1);
   DataCheckTextOptions options;
-  if (isatty(STDOUT_FILENO) == 0) return options;
-  const char* no_colour = std::getenv("NO_COLOR");  // https://no-color.org
-  options.colour = no_colour == nullptr || *no_colour == '\0';
-  winsize size{};
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) options.width = size.ws_col;
+  options.colour = info.colour;
+  if (info.width > 0) options.width = info.width;
   return options;
 }
 
@@ -58,10 +44,7 @@ Status run_check(const DataCheckOptions& options) {
   finish_progress();
   if (!options.json.empty()) AGON_TRY(write_file(options.json, to_json(report)));
   if (options.json == "-") return {};  // the JSON is the output then
-  const std::string text = data_check_text(report, text_options());
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-    return fail("cannot write to standard output");
-  return {};
+  return print(data_check_text(report, text_options()));
 }
 
 }  // namespace
@@ -86,13 +69,7 @@ void add_data_command(CLI::App& app, int& exit_code) {
   check->add_flag("--skip-bad", options->read.skip_bad, "Pass over bad rows, count and list them");
   check->add_flag("--plain-text", options->read.plain_text,
                   "Cells are plain text of one turn, not JSON lists");
-  check->callback([options, &exit_code] {
-    const Status status = run_check(*options);
-    if (status) return;
-    finish_progress();
-    fmt::print(stderr, "agon: {}\n", status.error().to_string());
-    exit_code = status.error().exit_code();
-  });
+  check->callback([options, &exit_code] { report_status(run_check(*options), exit_code); });
 }
 
 }  // namespace agon

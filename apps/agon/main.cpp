@@ -1,6 +1,29 @@
-#include <cstdio>
+// The program: one verb a file, each parses its options, calls the library and prints.
+#include <CLI/CLI.hpp>
+#include <csignal>
 
-int main() {
-  std::puts("agon " AGON_VERSION);
-  return 0;
+#include "common.h"
+#include "verbs.h"
+
+int main(int argc, char** argv) {
+  // A closed pipe is an error of the write that met it, with a message and an exit code.
+  std::signal(SIGPIPE, SIG_IGN);
+  agon::remember_command(argc, argv);
+  CLI::App app("agon: evaluate language models by human preference", "agon");
+  app.set_version_flag("--version", "agon " AGON_VERSION);
+  app.require_subcommand(1);
+  app.footer("Exit codes: 0 done, 1 the data or the run failed, 2 the command line is wrong.");
+  int exit_code = 0;
+  agon::add_train_command(app, exit_code);
+  agon::add_predict_command(app, exit_code);
+  agon::add_evaluate_command(app, exit_code);
+  agon::add_data_command(app, exit_code);
+  agon::add_info_command(app, exit_code);
+  agon::add_completion_command(app, exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return exit_code;
 }

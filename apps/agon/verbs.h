@@ -7,6 +7,16 @@ class App;
 
 namespace agon {
 
+/// `agon train`: learn from votes.
+void add_train_command(CLI::App& app, int& exit_code);
+/// `agon predict`: probabilities for every row.
+void add_predict_command(CLI::App& app, int& exit_code);
+/// `agon evaluate`: figures on labelled votes.
+void add_evaluate_command(CLI::App& app, int& exit_code);
+/// `agon info`: the card of a model.
+void add_info_command(CLI::App& app, int& exit_code);
+/// `agon completion`: completions for a shell.
+void add_completion_command(CLI::App& app, int& exit_code);
 /// `agon data ...`: what is in files of votes. Callbacks set `exit_code` (0 done, 1 bad data, 2 bad call).
 void add_data_command(CLI::App& app, int& exit_code);
 
