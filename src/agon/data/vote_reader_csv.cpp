@@ -59,14 +59,19 @@ std::string folded(std::string_view name) {
   return out;
 }
 
-/// A column of the header that may be meant by `wanted`, or empty.
+/// The column of the header that is most likely meant by `wanted`, or empty.
 std::string near_miss(std::string_view wanted, const std::vector<std::string>& header) {
+  const std::string goal = folded(wanted);
+  std::size_t best = goal.size() > 3 ? 3 : 1;  // distances below this are near
+  std::string found;
   for (const std::string& name : header) {
     if (std::ranges::find(kNames, name) != kNames.end() || name.size() > 64) continue;
-    const std::string a = folded(wanted), b = folded(name);
-    if (a == b || (a.size() > 3 && edit_distance(a, b) <= 2)) return name;
+    const std::size_t distance = edit_distance(goal, folded(name));
+    if (distance >= best) continue;
+    best = distance;
+    found = name;
   }
-  return {};
+  return found;
 }
 
 class CsvVotes final : public RowReader {

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <unordered_set>
 
+#include "agon/text/utf8.h"
+
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
@@ -66,6 +68,8 @@ CsvReader::CsvReader(std::unique_ptr<ByteSource> source, std::string name, const
     : source_(std::move(source)), name_(std::move(name)), options_(options), buffer_(kWindow) {}
 
 Error CsvReader::error_here(std::string message, std::string column) const {
+  repair_utf8(message);  // it may quote bytes of the file
+  repair_utf8(column);
   return {.message = std::move(message), .file = name_, .row = record_, .column = std::move(column)};
 }
 
@@ -199,15 +203,13 @@ Result<bool> CsvReader::read_unquoted() {
     }
     if (at_ < end_ && (data[at_] != '\r' || at_ + 1 < end_ || eof_)) break;
     if (at_ - record_begin_ > options_.max_row_bytes) {
-      AGON_TRY(skip_record(false));
-      return std::unexpected(error_here(fmt::format("longer than {} bytes", options_.max_row_bytes)));
+      return too_long(Skip::kUnquoted, 0);
     }
     AGON_ASSIGN(const bool some, more());
     if (!some && at_ == end_) break;
   }
   if (at_ - record_begin_ > options_.max_row_bytes) {
-    AGON_TRY(skip_record(false));
-    return std::unexpected(error_here(fmt::format("longer than {} bytes", options_.max_row_bytes)));
+    return too_long(Skip::kUnquoted, 0);
   }
   fields_.push_back({begin, at_ - record_begin_});
   if (at_ == end_) return false;
@@ -234,10 +236,7 @@ Result<bool> CsvReader::read_quoted() {
     line_ += scan.lines;
     has_nul_ |= scan.nul;
     if (at_ - record_begin_ > options_.max_row_bytes) {
-      AGON_TRY(skip_record(true));
-      auto error = error_here(fmt::format("longer than {} bytes", options_.max_row_bytes));
-      if (at_ == end_) error.message += fmt::format("; is the quote on line {} never closed?", open_line);
-      return std::unexpected(std::move(error));
+      return too_long(Skip::kQuoted, open_line);
     }
     if (at_ == end_) {
       if (!eof_) {
@@ -275,29 +274,47 @@ Result<bool> CsvReader::read_quoted() {
   error.byte = byte;
   error.has_byte = true;
   error.expected = "a comma or the end of the line; quotes inside a field are doubled";
-  AGON_TRY(skip_record(false));
+  AGON_TRY(skip_record(Skip::kUnquoted, 0));
   return std::unexpected(std::move(error));
 }
 
-/// After an Error: moves behind the end of this record, in a window that does not grow.
-Status CsvReader::skip_record(bool in_quotes) {
+/// After an Error: moves behind the end of this record, in a window that does not grow. Follows the
+/// same grammar as reading does (text after a closing quote counts as unquoted), so that where the
+/// next record begins does not depend on where the Error was noticed. Returns the line of the quote
+/// that is still open at the end of the file, or 0.
+Result<std::uint64_t> CsvReader::skip_record(Skip state, std::uint64_t open_line) {
   for (;;) {
-    while (at_ < end_) {
+    for (; at_ < end_; ++at_) {
       const char c = buffer_[at_];
-      if (c == '"') in_quotes = !in_quotes;
-      if (!in_quotes && (c == '\n' || c == '\r')) {
+      if (state == Skip::kQuoted) {
+        line_ += c == '\n';
+        if (c == '"') state = Skip::kBehindQuote;
+      } else if (c == '"' && state != Skip::kUnquoted) {  // a doubled quote, or the first of a field
+        if (state == Skip::kFieldStart) open_line = line_;
+        state = Skip::kQuoted;
+      } else if (c == ',') {
+        state = Skip::kFieldStart;
+      } else if (c == '\n' || c == '\r') {
         record_begin_ = at_;
         if (c == '\r' && at_ + 1 == end_ && !eof_) AGON_TRY(more());  // is it a CRLF?
         end_line();
-        return {};
+        return std::uint64_t{0};
+      } else {
+        state = Skip::kUnquoted;
       }
-      line_ += c == '\n';
-      ++at_;
     }
     record_begin_ = at_;
     AGON_ASSIGN(const bool some, more());
-    if (!some) return {};
+    if (!some) return state == Skip::kQuoted ? open_line : 0;
   }
+}
+
+std::unexpected<Error> CsvReader::too_long(Skip state, std::uint64_t open_line) {
+  auto open = skip_record(state, open_line);
+  if (!open) return std::unexpected(std::move(open.error()));
+  std::string message = fmt::format("longer than {} bytes", options_.max_row_bytes);
+  if (*open != 0) message += fmt::format("; is the quote on line {} never closed?", *open);
+  return std::unexpected(error_here(std::move(message)));
 }
 
 void append_csv_field(std::string& out, std::string_view field) {

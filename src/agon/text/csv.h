@@ -64,7 +64,9 @@ class CsvReader {
   Result<bool> read_unquoted();
   Result<bool> more();
   void end_line();
-  Status skip_record(bool in_quotes);
+  enum class Skip : std::uint8_t { kFieldStart, kUnquoted, kQuoted, kBehindQuote };
+  Result<std::uint64_t> skip_record(Skip state, std::uint64_t open_line);
+  std::unexpected<Error> too_long(Skip state, std::uint64_t open_line);
 
   std::unique_ptr<ByteSource> source_;
   std::string name_;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "agon/text/json.h"
+#include "agon/text/utf8.h"
 
 namespace agon {
 namespace {
@@ -18,6 +19,8 @@ JsonRecordReader::JsonRecordReader(std::unique_ptr<ByteSource> source, std::stri
     : source_(std::move(source)), name_(std::move(name)), max_bytes_(max_bytes), buffer_(kWindow) {}
 
 Error JsonRecordReader::error_here(std::string message, std::string field) const {
+  repair_utf8(message);  // it may quote bytes of the file
+  repair_utf8(field);
   return {.message = std::move(message), .file = name_, .row = record_, .column = std::move(field)};
 }
 
