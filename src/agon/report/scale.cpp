@@ -200,7 +200,8 @@ double text_width(const std::string& text, double size) {
 
 std::string fit_text(const std::string& text, double size, double width) {
   if (text_width(text, size) <= width) return text;
-  const double room = width - 0.8 * size;
+  // A hair less than there is, since widths are summed in another order when they are measured again.
+  const double room = width - 1e-6 - 0.8 * size;
   double used = 0;
   std::size_t i = 0;
   std::size_t keep = 0;
