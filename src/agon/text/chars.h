@@ -9,7 +9,18 @@ namespace agon {
 
 /// Scripts told apart; all others are kOther. Common and inherited characters are kCommon.
 enum class Script : std::uint8_t {
-  kCommon, kLatin, kCyrillic, kGreek, kHan, kKana, kHangul, kArabic, kHebrew, kDevanagari, kThai, kOther
+  kCommon,
+  kLatin,
+  kCyrillic,
+  kGreek,
+  kHan,
+  kKana,
+  kHangul,
+  kArabic,
+  kHebrew,
+  kDevanagari,
+  kThai,
+  kOther
 };
 inline constexpr int kScriptCount = 12;
 
@@ -22,7 +33,8 @@ struct CharInfo {
     kSpace = 16,
     kPunct = 32,
     kSymbol = 64,
-    kSingle = 128,  ///< A word of its own: scripts written without spaces (Han, Kana, Thai, Lao, Khmer, Burmese).
+    kSingle =
+        128,  ///< A word of its own: scripts written without spaces (Han, Kana, Thai, Lao, Khmer, Burmese).
   };
   std::uint8_t flags = 0;
   Script script = Script::kCommon;
@@ -56,12 +68,19 @@ struct CharInfo {
     return ((c & 0x1Fu) << 6) | (p[1] & 0x3Fu);
   }
   if (c >= 0xE0 && c < 0xF0 && follows(1) && follows(2)) {
-    pos += 3;
-    return ((c & 0x0Fu) << 12) | ((p[1] & 0x3Fu) << 6) | (p[2] & 0x3Fu);
+    const char32_t point = ((c & 0x0Fu) << 12) | ((p[1] & 0x3Fu) << 6) | (p[2] & 0x3Fu);
+    if (point >= 0x800 && (point < 0xD800 || point > 0xDFFF)) {  // neither overlong nor half a pair
+      pos += 3;
+      return point;
+    }
   }
   if (c >= 0xF0 && c < 0xF5 && follows(1) && follows(2) && follows(3)) {
-    pos += 4;
-    return ((c & 0x07u) << 18) | ((p[1] & 0x3Fu) << 12) | ((p[2] & 0x3Fu) << 6) | (p[3] & 0x3Fu);
+    const char32_t point =
+        ((c & 0x07u) << 18) | ((p[1] & 0x3Fu) << 12) | ((p[2] & 0x3Fu) << 6) | (p[3] & 0x3Fu);
+    if (point >= 0x10000 && point <= 0x10FFFF) {
+      pos += 4;
+      return point;
+    }
   }
   ++pos;
   return 0xFFFD;

@@ -19,9 +19,14 @@ std::size_t number_marker(std::string_view line) {
   return (line[i] == '.' || line[i] == ')') && line[i + 1] == ' ' ? i + 2 : 0;
 }
 
-bool bullet_marker(std::string_view line) {
-  if (line.size() >= 2 && (line[0] == '-' || line[0] == '*' || line[0] == '+') && line[1] == ' ') return true;
-  return line.starts_with("\u2022") || line.starts_with("\u25CF") || line.starts_with("\u00B7");
+/// The length of a bullet with the spaces behind it, 0 when there is none. Typographic bullets need no space.
+std::size_t bullet_marker(std::string_view line) {
+  std::size_t length = 0;
+  if (line.size() >= 2 && (line[0] == '-' || line[0] == '*' || line[0] == '+') && line[1] == ' ') length = 2;
+  for (const std::string_view bullet : {"\u2022", "\u25CF", "\u00B7"})
+    if (line.starts_with(bullet)) length = bullet.size();
+  while (length > 0 && length < line.size() && line[length] == ' ') ++length;
+  return length;
 }
 
 bool is_rule(std::string_view line) {
@@ -48,7 +53,9 @@ void count_inline(std::string_view line, MarkdownCounts& n) {
           ++n.italic;
         }
         break;
-      case '`': ++ticks; break;
+      case '`':
+        ++ticks;
+        break;
       case '$':
         ++dollars;
         if (at(i + 1) == '$') ++i;
@@ -58,9 +65,14 @@ void count_inline(std::string_view line, MarkdownCounts& n) {
             line.substr(i).starts_with("\\begin"))
           ++n.latex;
         break;
-      case ']': n.links += at(i + 1) == '('; break;
-      case ':': n.urls += line.substr(i).starts_with("://"); break;
-      default: break;
+      case ']':
+        n.links += at(i + 1) == '(';
+        break;
+      case ':':
+        n.urls += line.substr(i).starts_with("://");
+        break;
+      default:
+        break;
     }
   }
   n.bold += stars / 2;
@@ -76,11 +88,11 @@ void count_line(std::string_view line, std::size_t indent, MarkdownCounts& n) {
     if (level != std::string_view::npos && level <= 6 && line[level] == ' ') ++n.headers;
   } else if (is_rule(line)) {
     ++n.rules;
-  } else if (bullet_marker(line)) {
+  } else if (const std::size_t bullet = bullet_marker(line); bullet != 0) {
     ++n.bullets;
     n.ends_in_list = true;
     n.nested_items += indent >= 2;
-    n.bold_openers += line.substr(2).starts_with("**");
+    n.bold_openers += line.substr(bullet).starts_with("**");
   } else if (const std::size_t marker = number_marker(line); marker != 0) {
     ++n.numbered;
     n.ends_in_list = true;
@@ -97,8 +109,8 @@ void count_line(std::string_view line, std::size_t indent, MarkdownCounts& n) {
 }
 
 bool closes(std::string_view tail) {
-  for (const std::string_view end :
-       {".", "!", "?", "`", ")", "\"", "*", "|", "}", "\u3002", "\uFF01", "\uFF1F", "\u201D", "\u0964", "\u300D"})
+  for (const std::string_view end : {".", "!", "?", "`", ")", "\"", "*", "|", "}", "\u3002", "\uFF01",
+                                     "\uFF1F", "\u201D", "\u0964", "\u300D"})
     if (tail.ends_with(end)) return true;
   return false;
 }
@@ -107,10 +119,10 @@ bool closes(std::string_view tail) {
 
 MarkdownCounts& MarkdownCounts::operator+=(const MarkdownCounts& o) {
   using M = MarkdownCounts;
-  for (auto member : {&M::lines,        &M::blank_lines, &M::paragraphs, &M::headers,     &M::bullets,
-                      &M::numbered,     &M::nested_items, &M::quotes,    &M::rules,       &M::bold,
-                      &M::italic,       &M::bold_openers, &M::inline_code, &M::code_blocks, &M::code_lines,
-                      &M::code_bytes,   &M::table_rows,  &M::latex,      &M::links,       &M::urls})
+  for (auto member : {&M::lines,      &M::blank_lines,  &M::paragraphs,  &M::headers,     &M::bullets,
+                      &M::numbered,   &M::nested_items, &M::quotes,      &M::rules,       &M::bold,
+                      &M::italic,     &M::bold_openers, &M::inline_code, &M::code_blocks, &M::code_lines,
+                      &M::code_bytes, &M::table_rows,   &M::latex,       &M::links,       &M::urls})
     this->*member += o.*member;
   longest_paragraph = std::max(longest_paragraph, o.longest_paragraph);
   open_code_block = o.open_code_block;

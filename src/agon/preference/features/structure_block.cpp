@@ -32,7 +32,7 @@ constexpr std::array kSides = {
 class StructureBlock final : public TextBlock {
  public:
   std::string_view name() const override { return "structure"; }
-  int version() const override { return 1; }
+  int version() const override { return 2; }
   std::span<const Column> columns() const override { return columns_; }
   void compute_row(const AnalyzedVote& v, std::span<float> out) const override {
     pair_values(kSides, values(v.a), values(v.b), out);
