@@ -6,13 +6,11 @@ install(TARGETS agon_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS agon EXPORT agon_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY src/agon DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(DIRECTORY ${AGON_SHARE}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/agon)
-if(AGON_DEFAULT_MODEL)
-  set(completions ${CMAKE_BINARY_DIR}/completions)
-  install(FILES ${completions}/agon.bash RENAME agon
-          DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
-  install(FILES ${completions}/agon.zsh RENAME _agon DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
-  install(FILES ${completions}/agon.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
-endif()
+set(completions ${CMAKE_BINARY_DIR}/completions)
+install(FILES ${completions}/agon.bash RENAME agon
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+install(FILES ${completions}/agon.zsh RENAME _agon DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+install(FILES ${completions}/agon.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(FILES docs/man/agon.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES LICENSE NOTICE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 

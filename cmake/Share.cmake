@@ -26,16 +26,16 @@ if(AGON_DEFAULT_MODEL)
     DEPENDS agon_program ${default_votes} ${default_extra_votes}
     COMMENT "Training the default model on the bundled votes" VERBATIM)
   list(APPEND AGON_SHARE_FILES ${AGON_DEFAULT_MODEL_FILE})
-
-  # Completions are the program's own words, so that they never lag behind its options.
-  foreach(shell bash zsh fish)
-    set(completion ${CMAKE_BINARY_DIR}/completions/agon.${shell})
-    add_custom_command(OUTPUT ${completion}
-      COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/completions
-      COMMAND agon_program completion ${shell} > ${completion}
-      DEPENDS agon_program VERBATIM)
-    list(APPEND AGON_SHARE_FILES ${completion})
-  endforeach()
 endif()
+
+# Completions are the program's own words, so that they never lag behind its options.
+foreach(shell bash zsh fish)
+  set(completion ${CMAKE_BINARY_DIR}/completions/agon.${shell})
+  add_custom_command(OUTPUT ${completion}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/completions
+    COMMAND agon_program completion ${shell} > ${completion}
+    DEPENDS agon_program VERBATIM)
+  list(APPEND AGON_SHARE_FILES ${completion})
+endforeach()
 
 add_custom_target(agon_share ALL DEPENDS ${AGON_SHARE_FILES})

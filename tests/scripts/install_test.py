@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ["AGON_BUILD"])
 VOTES = ROOT / "data/votes/lmsys_arena_1500.csv.gz"
+FEW_VOTES = ROOT / "tests/data/votes/lmsys_sample.csv"
 TEST_ROWS = ROOT / "data/votes/lmsys_test_3.csv"
 
 
@@ -30,6 +31,12 @@ class Install(unittest.TestCase):
         cls.prefix = Path(cls.folder.name, "moved to", "a place")
         cls.prefix.parent.mkdir()
         shutil.move(first, cls.prefix)
+        cls.default_model = cls.prefix / "share/agon/default.agon"
+        if os.environ.get("AGON_DEFAULT_MODEL") == "0":
+            # Builds with sanitizers come without one, since training it would take them minutes.
+            if cls.default_model.exists():
+                raise AssertionError("a default model was installed that this build does not make")
+            run(cls.prefix / "bin/agon", "train", FEW_VOTES, "--no-cv", "--quiet", "-o", cls.default_model)
 
     @classmethod
     def tearDownClass(cls):
