@@ -28,7 +28,7 @@ packages_of() {
     fmt) echo clang-format-19 ;;
     dev) echo clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev lld-19 ;;
     bench) echo libbenchmark-dev python3 python3-venv ;;
-    page) echo chromium ;;
+    page) echo chromium fonts-inter fonts-urw-base35 fonts-noto-core ;;
     *) echo "install_deps.sh: no group called '$1'" >&2; usage >&2; exit 2 ;;
   esac
 }

@@ -127,8 +127,8 @@ footer { margin: 4rem 0 0; padding-top: 1.25rem; border-top: 1px solid var(--rul
   .tiles { grid-template-columns: 1fr 1fr; } .tile { padding: .85rem .9rem; } .tile .value { font-size: 1.5rem; } .tile .range, .tile .name { font-size: .78rem; } .tile .gloss { font-size: .8rem; }
   figure { padding: 1rem .85rem; border-radius: 10px; } .wide { display: none; } .narrow { display: block; }
   .pair { grid-template-columns: 1fr; } details.row > summary { grid-template-columns: 1fr; padding: .8rem .9rem; } .odds { grid-column: 1; grid-row: auto; max-width: 210px; padding-left: 1.2em; margin-top: .3rem; }
-  .figures tr { display: grid; grid-template-columns: repeat(auto-fit, minmax(88px, 1fr)); border-bottom: 1px solid var(--rule); padding: .5rem 0; }
-  .figures th, .figures td { border: 0; padding: .1rem .4rem .1rem 0; text-align: left; } .figures td:first-child { grid-column: 1 / -1; } .figures th:first-child { display: none; } .talk { padding: .85rem .9rem; }
+  .figures tr { display: grid; grid-template-columns: repeat(auto-fit, minmax(100px, 1fr)); border-bottom: 1px solid var(--rule); padding: .5rem 0; }
+  .figures th, .figures td { border: 0; padding: .1rem .4rem .1rem 0; text-align: left; } .figures td:first-child { grid-column: 1 / -1; } .figures th:first-child { display: none; } .figures td small { font-size: .7rem; letter-spacing: -.02em; } .meter { display: none; } .talk { padding: .85rem .9rem; }
   table { font-size: .84rem; } th, td { padding-right: .7rem; } .facts td:first-child { width: 7.5rem; }
 }
 @media print {
