@@ -12,18 +12,19 @@ mkdir -p "$out"
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '\n%s\n' "$*"; }
-run() {  # shows the command as a person would type it, then runs it
+run() {  # shows the command as a person would type it, runs it, and says how long it took
+  local started=$SECONDS
   printf '$ agon'
   printf ' %q' "$@"
   printf '\n'
   "$agon" "$@"
+  printf '(%d s)\n' $((SECONDS - started))
 }
 
-say "1. Learn from 1,500 votes of the Chatbot Arena, with MT-Bench's expert votes at weight 0.15"
-run train "$votes" "$extra:0.15" --ratings data/ratings/arena_2024-08-14.csv --seed 1 \
-  -o "$out/arena.agon" --html "$out/report.html"
+say "1. Learn from 1,500 votes of the Chatbot Arena, with MT-Bench's expert votes at weight 0.15 (a minute or two)"
+run train "$votes" "$extra:0.15" --seed 1 -o "$out/arena.agon" --html "$out/report.html"
 
-say "2. Try it on votes that it has not seen: a crowd's, on other prompts"
+say "2. Does it carry over? A hard test: a crowd's votes on thirteen trick questions, far from the Arena"
 run evaluate "$out/arena.agon" data/votes/llmfao_crowd.csv.gz --html "$out/crowd.html" --json "$out/crowd.json"
 
 say "3. Predict the competition's visible test rows, and say why"
@@ -32,9 +33,9 @@ cat "$out/submission.csv"
 
 say "Made, all in $out/:"
 cat <<END
-  arena.agon       the model: agon info $out/arena.agon
+  arena.agon       the model: $agon info $out/arena.agon
   report.html      cross-validated figures, calibration, what the model looks at: open it in a browser
-  crowd.html       the same model judged on votes of another kind, and crowd.json for programs
+  crowd.html       the same model on those far-off votes (measure on your own!), and crowd.json for programs
   submission.csv   the three probabilities of every row, in the competition's form
   explain.jsonl    for every row of it, what pushed the prediction where
 Next: $agon train YOUR_VOTES.csv -o my.agon && $agon predict my.agon YOUR_PAIRS.csv -o predictions.csv

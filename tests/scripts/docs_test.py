@@ -3,7 +3,8 @@
 Each fenced block marked `sh` or `console` is run by bash in a copy of what a reader has: data/, scripts/ and
 three small files votes.csv, labelled.csv and test.csv, with the built program on the path. The blocks of one
 document run in order in one folder. Blocks marked `sh no-run` may hold only commands that build, install or
-fetch, which other tests cover.
+fetch, which other tests cover. Blocks marked `slow` hold commands of the program that take minutes: they are
+not run, but their verbs, options and files have to exist.
 """
 
 import csv
@@ -55,7 +56,7 @@ class Docs(unittest.TestCase):
         ran = 0
         for document in DOCUMENTS:
             scripts = [script_of(info, body) for info, body in blocks(document)
-                       if info and info[0] in ("sh", "console") and "no-run" not in info]
+                       if info and info[0] in ("sh", "console") and not {"no-run", "slow"} & set(info)]
             if not scripts:
                 continue
             with tempfile.TemporaryDirectory() as folder:
@@ -75,6 +76,20 @@ class Docs(unittest.TestCase):
                     for line in body.splitlines():
                         if line and not line.startswith("#"):
                             self.assertIn(line.split()[0], NO_RUN_COMMANDS, f"{document.name}: {line}")
+
+    def test_slow_blocks_name_what_exists(self):
+        for document in DOCUMENTS:
+            for info, body in blocks(document):
+                for line in script_of(info, body).splitlines() if "slow" in info else ():
+                    with self.subTest(document=document.name, line=line):
+                        words = line.split("#")[0].split()
+                        self.assertEqual(words[0], "agon")
+                        text = subprocess.run([PROGRAM, words[1], "--help"], capture_output=True, text=True, check=True).stdout
+                        for word in words[2:]:
+                            if word.startswith("-"):
+                                self.assertRegex(text, rf"(^|[\s,]){re.escape(word)}\b")
+                            elif word.startswith("data/"):
+                                self.assertTrue((ROOT / word.split(":")[0]).exists(), word)
 
     def test_links_lead_somewhere(self):
         for document in DOCUMENTS:
