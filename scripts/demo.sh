@@ -24,7 +24,7 @@ run() {  # shows the command as a person would type it, runs it, and says how lo
 say "1. Learn from 1,500 votes of the Chatbot Arena, with MT-Bench's expert votes at weight 0.15 (a minute or two)"
 run train "$votes" "$extra:0.15" --seed 1 -o "$out/arena.agon" --html "$out/report.html"
 
-say "2. Does it carry over? A hard test: a crowd's votes on thirteen trick questions, far from the Arena"
+say "2. Does it carry over? A hard test: a crowd's votes on thirteen test questions, far from the Arena"
 run evaluate "$out/arena.agon" data/votes/llmfao_crowd.csv.gz --html "$out/crowd.html" --json "$out/crowd.json"
 
 say "3. Predict the competition's visible test rows, and say why"
