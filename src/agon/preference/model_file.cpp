@@ -7,8 +7,10 @@
 //   64 bytes  SHA-256 of the payload in hex, as `sha256sum` prints it
 //   payload   card, blocks with versions, n-gram options, blend weights, baselines, stack
 //
-// The checksum is verified before anything of the payload is read; sizes inside are still checked
-// against what is left, since a checksum only guards against accidents.
+// The checksum is verified before anything of the payload is read. Since it only guards against
+// accidents, everything inside is checked as if it came from a stranger: sizes against what is left,
+// numbers against bounds that keep sums finite, and the trees by models/tree_bytes before XGBoost
+// sees them. What remains trusted is XGBoost's reader of bytes that passed there.
 
 #include <fmt/format.h>
 
@@ -88,7 +90,8 @@ Result<PreferenceModel> PreferenceModel::from_bytes(std::string_view bytes, cons
   const auto version = header.get<std::uint32_t>();
   const auto reserved = header.get<std::uint32_t>();
   const auto size = header.get<std::uint64_t>();
-  if (version == 0 || version > kFormatVersion || reserved != 0)
+  if (version == 0 || reserved != 0) return refuse("the header of the model is damaged");
+  if (version > kFormatVersion)
     return refuse(fmt::format("model format {} is newer than this program reads", version),
                   fmt::format("format {} or earlier; a newer agon reads it", kFormatVersion));
   const std::string_view payload = bytes.substr(kHeader);
@@ -131,6 +134,8 @@ Result<PreferenceModel> PreferenceModel::from_bytes(std::string_view bytes, cons
   model.stack_ = std::move(*stack);
   if (model.stack_.columns() != model.columns().size())
     return refuse("the model has another number of columns than this program computes");
+  if (!model.stack_.scores().reads_buckets(std::size_t{1} << model.ngrams_.bits))
+    return refuse("the n-grams of the model do not fit its scores");
   if (in.left() != 0) return refuse("the model has bytes after its end");
   return model;
 }

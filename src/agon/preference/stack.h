@@ -50,6 +50,10 @@ class TextScores {
   [[nodiscard]] std::array<double, kScores> odd(std::span<const float> features, const SparseRows& answers,
                                                 std::size_t row_a, std::size_t row_b) const;
   [[nodiscard]] std::size_t feature_columns() const { return style_.columns(); }
+  /// Whether both scorers were learned on n-grams of this many buckets.
+  [[nodiscard]] bool reads_buckets(std::size_t n) const {
+    return direction_.buckets() == n && rating_.buckets() == n;
+  }
   void save(ByteWriter& out) const;
   [[nodiscard]] static TextScores load(ByteReader& in);
 
@@ -82,6 +86,7 @@ class Stack {
 
   [[nodiscard]] std::size_t columns() const { return linear_.columns(); }
   [[nodiscard]] std::size_t feature_columns() const { return columns() - 2 * kScores; }
+  [[nodiscard]] const TextScores& scores() const { return scores_; }
   [[nodiscard]] const OddEvenModel& linear() const { return linear_; }
   [[nodiscard]] double linear_choice() const { return linear_choice_; }
   [[nodiscard]] int rounds() const { return rounds_; }

@@ -10,6 +10,7 @@
 
 #include "agon/base/check.h"
 #include "agon/base/parallel.h"
+#include "agon/preference/models/tree_bytes.h"
 
 namespace agon {
 namespace {
@@ -214,6 +215,7 @@ Result<BoostedModel> BoostedModel::load(ByteReader& in) {
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::string bytes = in.get_string();
     if (!in.ok() || bytes.empty()) return fail("the boosted trees of the model are cut short");
+    AGON_TRY(check_tree_bytes(bytes, model.parity_.size()));
     auto booster = std::make_shared<Booster>();
     if (XGBoosterCreate(nullptr, 0, &booster->handle) != 0 ||
         XGBoosterLoadModelFromBuffer(booster->handle, bytes.data(), bytes.size()) != 0 ||

@@ -200,12 +200,13 @@ OddEvenModel OddEvenModel::load(ByteReader& in) {
   model.tie_intercept_ = in.get<double>();
   model.clip_ = in.get<double>();
   const std::size_t p = model.weight_.size();
-  const auto finite = [](const std::vector<double>& v) {
-    return std::ranges::all_of(v, [](double x) { return std::isfinite(x); });
+  // Bounds far above what training makes keep sums finite whatever a file says.
+  const auto within = [](const std::vector<double>& v, double most) {
+    return std::ranges::all_of(v, [&](double x) { return std::fabs(x) <= most; });
   };
   if (model.center_.size() != p || model.scale_.size() != p || model.odd_.size() != p ||
-      !finite(model.center_) || !finite(model.scale_) || !finite(model.weight_) ||
-      !std::isfinite(model.tie_intercept_) || !(model.clip_ > 0))
+      !within(model.center_, 1e100) || !within(model.scale_, 1e100) || !within(model.weight_, 1e12) ||
+      !(std::fabs(model.tie_intercept_) <= 1e12) || !(model.clip_ > 0 && model.clip_ <= 1e6))
     in.fail();
   model.converged_ = true;
   return model;

@@ -68,9 +68,9 @@ RatingDifference RatingDifference::load(ByteReader& in) {
   model.scale_ = in.get_vector<double>();
   model.weight_ = in.get_vector<double>();
   model.clip_ = in.get<double>();
-  const auto finite = [](double x) { return std::isfinite(x); };
-  if (model.scale_.size() != model.weight_.size() || !std::ranges::all_of(model.scale_, finite) ||
-      !std::ranges::all_of(model.weight_, finite) || !(model.clip_ > 0))
+  const auto bounded = [](double x) { return std::fabs(x) <= 1e12; };  // sums then fit a float
+  if (model.scale_.size() != model.weight_.size() || !std::ranges::all_of(model.scale_, bounded) ||
+      !std::ranges::all_of(model.weight_, bounded) || !(model.clip_ > 0 && model.clip_ <= 1e6))
     in.fail();
   return model;
 }

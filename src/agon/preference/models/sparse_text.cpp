@@ -320,7 +320,7 @@ NgramScorer NgramScorer::load(ByteReader& in) {
   bool good = in.ok() && std::has_single_bit(buckets) && buckets <= (std::uint64_t{1} << kMaxNgramBits) &&
               idf.size() == bucket.size() && weight.size() == bucket.size();
   for (std::size_t j = 0; good && j < bucket.size(); ++j)
-    good = bucket[j] < buckets && idf[j] > 0 && std::isfinite(idf[j]) && std::isfinite(weight[j]);
+    good = bucket[j] < buckets && idf[j] > 0 && idf[j] <= 1e12F && std::fabs(weight[j]) <= 1e12F;
   if (!good) {
     in.fail();
     return scorer;

@@ -62,6 +62,8 @@ class NgramScorer {
                                               const Options& options);
 
   [[nodiscard]] double score(const SparseRows& answers, std::size_t row) const;
+  /// 2^bits of the n-grams that it scores; rows of other options must not be given to score().
+  [[nodiscard]] std::size_t buckets() const { return idf_.size(); }
   void save(ByteWriter& out) const;
   [[nodiscard]] static NgramScorer load(ByteReader& in);
 
