@@ -1,0 +1,76 @@
+// A whole predictor of a few kilobytes, trained in milliseconds, for tests of its file.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "agon/base/bytes.h"
+#include "agon/base/check.h"
+#include "agon/base/hash.h"
+#include "agon/preference/model.h"
+
+namespace agon {
+
+/// Twelve votes about nothing much: longer answers win, equal ones tie.
+inline VoteSet tiny_votes() {
+  VoteSet set;
+  set.sources.push_back(
+      {.path = "tiny.csv", .weight = 1, .auto_weight = false, .sha256 = "", .bytes = 0, .counts = {}});
+  const std::vector<std::pair<std::string, std::string>> answers = {
+      {"Yes, it is so. Here is why:\n- one\n- two", "No."},
+      {"No", "Well, that depends on what you mean by it. **Often** it does."},
+      {"Perhaps", "Perhaps"},
+  };
+  const std::vector<std::string> prompts = {"Is water wet?", "May cats fly over the moon?",
+                                            "Write a poem about seven green stones",
+                                            "How do I sort a list in Python?"};
+  for (std::size_t i = 0; i < 12; ++i) {
+    Vote vote;
+    vote.id = std::to_string(i);
+    vote.row = i + 1;
+    vote.model_a = i % 2 == 0 ? "alpha" : "beta";
+    vote.model_b = i % 2 == 0 ? "beta" : "gamma";
+    vote.prompt = {{.text = prompts[i % prompts.size()], .null = false}};
+    vote.response_a = {{.text = answers[i % 3].first, .null = false}};
+    vote.response_b = {{.text = answers[i % 3].second, .null = false}};
+    vote.outcome = static_cast<Outcome>(i % 3);
+    set.votes.push_back(vote);
+  }
+  return set;
+}
+
+inline Dataset tiny_dataset() {
+  auto data = prepare(tiny_votes(), {{"alpha", 1200}, {"beta", 1000}}, {}, "", {});
+  AGON_CHECK(data.has_value());
+  data->ngram_options.bits = 8;  // few buckets: a small file, quickly read
+  data->ngrams = answer_ngrams(data->votes(), data->ngram_options);
+  return std::move(*data);
+}
+
+inline PreferenceModel tiny_model() {
+  const Dataset data = tiny_dataset();
+  Recipe recipe = default_recipe(data.main_rows.size());
+  recipe.boosted.rounds = 2;
+  recipe.boosted.min_child_weight = 0.1;
+  recipe.inner_folds = 2;
+  auto stack = Stack::fit(data, data.main_rows, data.weights, recipe, 1);
+  AGON_CHECK(stack.has_value());
+  return {std::move(*stack), std::vector<double>(kLearners, 1.0 / kLearners),
+          Baselines::fit(data, data.main_rows, data.weights), data.ngram_options,
+          ModelCard{{"kind", "tiny"}, {"limits", "all"}}};
+}
+
+inline constexpr std::size_t kModelHeaderBytes = 96;
+
+/// A whole file around a payload, with its size and checksum put right.
+inline std::string model_file_of(std::string_view payload) {
+  ByteWriter numbers;
+  numbers.put<std::uint32_t>(1);
+  numbers.put<std::uint32_t>(0);
+  numbers.put<std::uint64_t>(payload.size());
+  return "agon-preference\n" + numbers.bytes() + sha256_hex(payload) + std::string(payload);
+}
+
+}  // namespace agon
