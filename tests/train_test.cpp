@@ -47,11 +47,13 @@ std::string trained_bytes(const Dataset& data, std::uint64_t seed) {
   return trained ? trained->model.to_bytes() : trained.error().to_string();
 }
 
+/// Never destroyed: XGBoost keeps books of its boosters in thread-local memory, which is gone when the
+/// statics of a program are taken down.
 const PreferenceModel& sample_model() {
-  static const PreferenceModel model = [] {
+  static const PreferenceModel& model = *[] {
     auto trained = train(sample(), {}, {}, {}, {});
     AGON_CHECK(trained.has_value());
-    return std::move(trained->model);
+    return new PreferenceModel(std::move(trained->model));
   }();
   return model;
 }

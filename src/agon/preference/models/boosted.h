@@ -29,6 +29,8 @@ struct BoostedOptions {
 
 /// Every training row is given twice, as it is and swapped. Each booster runs on one thread, since
 /// XGBoost's sums depend on the number of threads; bags and folds run side by side instead.
+/// A model must not live as long as a static does: XGBoost frees a booster by a thread-local list, and
+/// that of the main thread is gone when statics are destroyed.
 class BoostedModel {
  public:
   [[nodiscard]] static Result<BoostedModel> fit(const TrainingRows& data, const BoostedOptions& options);
