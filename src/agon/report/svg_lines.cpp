@@ -34,19 +34,42 @@ std::string tick_label(double value, const Ticks& ticks) {
   return typographic(format_fixed(value, ticks.decimals));
 }
 
-/// Labels under the x axis, leaving out those that would touch the one before.
+struct AxisLabel {
+  double middle, half;
+  std::string text;
+};
+
+/// Whether every `stride`-th label from `first` on leaves a gap to the next.
+bool labels_fit(const std::vector<AxisLabel>& labels, std::size_t first, std::size_t stride) {
+  for (std::size_t i = first; i + stride < labels.size(); i += stride) {
+    const AxisLabel &here = labels[i], &next = labels[i + stride];
+    if (next.middle - next.half < here.middle + here.half + 6) return false;
+  }
+  return true;
+}
+
+/// Labels under the x axis. Where they would touch, every second one (third ...) of evenly spaced ticks
+/// is written, zero among them; of others those that touch the one before are left out.
 void x_axis(SvgWriter& svg, const Scale& x, const Ticks& ticks, double y, double width,
             bool percent = false) {
-  double free_from = -kInfinity;
+  std::vector<AxisLabel> labels;
+  std::size_t zero = 0;
   for (const double value : ticks.at) {
     const double at = x(value);
     svg.line(at, y, at, y + 4, "axis");
-    const std::string label = percent ? format_percent(value, 0) : tick_label(value, ticks);
+    std::string label = percent ? format_percent(value, 0) : tick_label(value, ticks);
     const double half = text_width(label, 12) / 2;
-    const double middle = std::clamp(at, half, std::max(half, width - half));
-    if (middle - half < free_from) continue;
-    svg.text(middle, y + 17, label, "soft", "middle");
-    free_from = middle + half + 6;
+    if (value == 0) zero = labels.size();
+    labels.push_back({std::clamp(at, half, std::max(half, width - half)), half, std::move(label)});
+  }
+  std::size_t stride = 1;
+  while (ticks.step > 0 && stride < labels.size() && !labels_fit(labels, zero % stride, stride)) ++stride;
+  double free_from = -kInfinity;
+  for (std::size_t i = zero % stride; i < labels.size(); i += stride) {
+    const AxisLabel& label = labels[i];
+    if (label.middle - label.half < free_from) continue;
+    svg.text(label.middle, y + 17, label.text, "soft", "middle");
+    free_from = label.middle + label.half + 6;
   }
 }
 
