@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "agon/base/file.h"
 #include "agon/base/progress.h"
 #include "agon/report/number.h"
 #include "agon/report/terminal.h"
@@ -87,6 +88,19 @@ Facts run_facts(const CommonOptions& options) {
   return {{"seed", std::to_string(options.seed)},
           {"versions", fmt::format("agon {}, XGBoost {}.{}.{}", AGON_VERSION, major, minor, patch)},
           {"command", command_line()}};
+}
+
+Status check_outputs(const std::vector<std::string>& paths) {
+  for (const std::string& path : paths) {
+    std::error_code none;
+    const auto kind = std::filesystem::status(path, none).type();
+    using Type = std::filesystem::file_type;
+    // Opening a pipe or a device has effects of its own; those fail when they are written.
+    const bool file_or_new = kind == Type::not_found || kind == Type::regular || kind == Type::directory;
+    if (path.empty() || path == "-" || !file_or_new) continue;
+    if (const auto probe = AtomicFile::create(path); !probe) return std::unexpected(probe.error());
+  }
+  return {};
 }
 
 void print_counts(const std::vector<VoteSource>& sources) {

@@ -40,6 +40,9 @@ void remember_command(int argc, char** argv);
 [[nodiscard]] Facts file_facts(const std::vector<VoteSource>& sources);
 /// Program, libraries, seed, command.
 [[nodiscard]] Facts run_facts(const CommonOptions& options);
+/// An Error now for what cannot be written at the end of a long run; leaves no trace. Empty paths are passed
+/// over.
+[[nodiscard]] Status check_outputs(const std::vector<std::string>& paths);
 /// One line a file that had rows skipped or repaired, for standard error.
 void print_counts(const std::vector<VoteSource>& sources);
 

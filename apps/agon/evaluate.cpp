@@ -47,6 +47,7 @@ Result<std::vector<Prediction>> submitted(const std::string& path, std::span<con
 }
 
 Status run(const EvaluateCommand& c) {
+  AGON_TRY(check_outputs({c.html, c.json}));
   set_thread_count(c.common.threads);
   const Progress progress = c.common.quiet ? Progress{} : terminal_progress();
   AGON_ASSIGN(const PreferenceModel model, load_model(c.model));

@@ -116,6 +116,15 @@ Status write_reports(const TrainCommand& c, const Dataset& data, const CrossVali
 }
 
 Status run(const TrainCommand& c) {
+  if (c.no_cv && (!c.html.empty() || !c.json.empty()))
+    return std::unexpected(Error{.message = "--no-cv leaves nothing to put into --html or --json",
+                                 .expected = "one or the other",
+                                 .kind = ErrorKind::kUsage});
+  if (c.train.folds == 1)
+    return std::unexpected(Error{.message = "--folds 1 leaves nothing to learn from",
+                                 .expected = "2 or more, or 0 for the default",
+                                 .kind = ErrorKind::kUsage});
+  AGON_TRY(check_outputs({c.output, c.html, c.json}));
   set_thread_count(c.common.threads);
   const Progress progress = c.common.quiet ? Progress{} : terminal_progress();
   AGON_ASSIGN(const auto files, vote_files(c.files));

@@ -117,7 +117,10 @@ Result<FoldResult> run_fold(const Dataset& data, const Fold& fold, const FoldTas
     const auto keep = [&](std::uint32_t r) {
       return Random(task.seed, data.groups[r]).uniform() < task.share;
     };
-    std::erase_if(main, [&](std::uint32_t r) { return !keep(r); });
+    // Where few prompts leave none to a small share, the first one stands for it.
+    const std::uint32_t first = main.empty() ? 0 : data.groups[main.front()];
+    const bool any = std::ranges::any_of(main, keep);
+    std::erase_if(main, [&](std::uint32_t r) { return any ? !keep(r) : data.groups[r] != first; });
   }
   if (main.empty()) return fail("too few prompts to cross-validate; use fewer folds or --no-cv");
   const auto auxiliary =
