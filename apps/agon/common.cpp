@@ -70,6 +70,8 @@ void remember_command(int argc, char** argv) {
 }
 const std::string& command_line() { return remembered; }
 
+std::string file_name(const std::string& path) { return std::filesystem::path(path).filename().string(); }
+
 Facts file_facts(const std::vector<VoteSource>& sources) {
   Facts facts;
   for (const VoteSource& s : sources) {

@@ -36,6 +36,8 @@ void report_status(const Status& status, int& exit_code);
 void remember_command(int argc, char** argv);
 [[nodiscard]] const std::string& command_line();
 
+/// The last part of a path.
+[[nodiscard]] std::string file_name(const std::string& path);
 /// "votes.csv: 1,500 votes, 2 null turns ..., sha256 ..." for each file.
 [[nodiscard]] Facts file_facts(const std::vector<VoteSource>& sources);
 /// Program, libraries, seed, command.

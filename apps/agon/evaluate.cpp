@@ -81,7 +81,7 @@ Status run(const EvaluateCommand& c) {
   if (!c.html.empty()) {
     ReportData report;
     const std::string& subject = c.predictions.empty() ? c.model : c.predictions;
-    report.title = fmt::format("How well {} predicts {}", subject, c.file);
+    report.title = fmt::format("How well {} predicts {}", file_name(subject), file_name(c.file));
     report.kind = "evaluation on labelled rows";
     report.evaluation = evaluation;
     report.votes = set.votes;

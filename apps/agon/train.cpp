@@ -99,8 +99,7 @@ Status write_reports(const TrainCommand& c, const Dataset& data, const CrossVali
   if (c.html.empty()) return {};
   AGON_ASSIGN(auto effects, effect_curves(trained.model, judged.votes, cv.importances, 8));
   ReportData report;
-  const std::string& path = data.set.sources.front().path;
-  report.title = fmt::format("How well agon predicts {}", path.substr(path.find_last_of('/') + 1));
+  report.title = fmt::format("How well agon predicts {}", file_name(data.set.sources.front().path));
   report.kind = fmt::format("cross-validation, {} prompt-grouped folds", cv.folds);
   report.evaluation = judged.evaluation;
   report.votes = judged.votes;

@@ -29,7 +29,9 @@ class Judge {
     fold_ = grouped_folds(groups, options.folds, options.seed);
     for (const Column& c : data.columns) parity_.push_back(c.parity);
   }
-  [[nodiscard]] std::vector<double> losses(std::span<const double> weights) const {
+  [[nodiscard]] std::vector<double> losses(std::vector<double> weights) const {
+    for (std::size_t i = 0; i < weights.size(); ++i)
+      if (data_.votes()[i].source != 0) weights[i] *= options_.further_share;
     std::vector<double> out(main_.size());
     const std::size_t all_groups = *std::ranges::max_element(data_.groups) + std::size_t{1};
     parallel_for(options_.folds, [&](std::size_t f) {

@@ -18,7 +18,7 @@ double keep_share(const std::vector<Vote>& votes) {
   for (const Vote& vote : votes)
     for (const Turns* turns : {&vote.response_a, &vote.response_b})
       for (const Turn& turn : *turns)
-        bytes += static_cast<double>(std::min<std::size_t>(turn.text.size(), 6000));
+        bytes += static_cast<double>(std::min<std::size_t>(turn.text.size(), 12000));
   return std::min(1.0, kMaxEntries / std::max(1.0, 2.5 * bytes));
 }
 

@@ -187,7 +187,8 @@ Result<Stack> Stack::fit(const Dataset& data, std::span<const std::uint32_t> row
     place[rows[i]] = static_cast<std::uint32_t>(i);
     std::ranges::copy(data.features.row(rows[i]), x.row(i).begin());
     outcomes.push_back(data.outcomes[rows[i]]);
-    weights.push_back(row_weights[rows[i]]);
+    const double share = data.votes()[rows[i]].source == 0 ? 1.0 : recipe.further_files_share;
+    weights.push_back(share * row_weights[rows[i]]);
   }
   Stack stack;
   parallel_for(inner.size() + 1, [&](std::size_t f) {

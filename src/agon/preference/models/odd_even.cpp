@@ -98,18 +98,21 @@ OddEvenModel OddEvenModel::fit(const TrainingRows& data, const OddEvenOptions& o
   model.weight_.assign(p, 0.0);
   model.odd_.resize(p);
   std::vector<double> sum(p), squares(p);
+  double total = 0;  // rows count by weight, so that a large further file does not set the scale
   for (const std::uint32_t r : data.rows) {
     const auto row = x.row(r);
+    const double w = data.weights[r];
+    total += w;
     for (std::size_t j = 0; j < p; ++j) {
-      sum[j] += row[j];
-      squares[j] += static_cast<double>(row[j]) * row[j];
+      sum[j] += w * row[j];
+      squares[j] += w * row[j] * row[j];
     }
   }
   for (std::size_t j = 0; j < p; ++j) {
     model.odd_[j] = data.parity[j] == Parity::kOdd;
-    const double mean = sum[j] / static_cast<double>(n);
+    const double mean = sum[j] / total;
     if (!model.odd_[j]) model.center_[j] = mean;
-    const double variance = squares[j] / static_cast<double>(n) - (model.odd_[j] ? 0.0 : mean * mean);
+    const double variance = squares[j] / total - (model.odd_[j] ? 0.0 : mean * mean);
     if (variance > 1e-12) model.scale_[j] = 1.0 / std::sqrt(variance);
   }
 

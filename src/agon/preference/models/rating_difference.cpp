@@ -16,13 +16,15 @@ RatingDifference RatingDifference::fit(const FeatureMatrix& features, std::span<
   model.weight_.assign(features.columns, 0);
   std::vector<std::size_t> used;
   std::vector<double> squares(features.columns);
+  double total = 0;
   for (const std::uint32_t r : rows) {
     const auto row = features.row(r);
-    for (std::size_t j = 0; j < row.size(); ++j) squares[j] += static_cast<double>(row[j]) * row[j];
+    total += weights[r];
+    for (std::size_t j = 0; j < row.size(); ++j) squares[j] += weights[r] * row[j] * row[j];
   }
   for (std::size_t j = 0; j < columns.size(); ++j)
     if (columns[j].parity == Parity::kOdd && squares[j] > 1e-9) {
-      model.scale_[j] = 1 / std::sqrt(squares[j] / static_cast<double>(rows.size()));
+      model.scale_[j] = 1 / std::sqrt(squares[j] / total);
       used.push_back(j);
     }
   const auto p = static_cast<Eigen::Index>(used.size());

@@ -160,15 +160,21 @@ SparseRows answer_ngrams(std::span<const Vote> votes, const NgramOptions& option
 }
 
 void NgramScorer::fit_idf(const SparseRows& answers, std::span<const std::uint32_t> rows,
-                          const Options& options) {
+                          std::span<const double> weights, const Options& options) {
   std::vector<std::uint32_t> documents(idf_.size());
-  for (const std::uint32_t r : rows)
-    for (std::uint64_t k = answers.start[r]; k < answers.start[r + 1]; ++k) ++documents[answers.index[k]];
-  const double n = static_cast<double>(rows.size());
+  std::vector<double> weighted(idf_.size());
+  double total = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    total += weights[i];
+    for (std::uint64_t k = answers.start[rows[i]]; k < answers.start[rows[i] + 1]; ++k) {
+      ++documents[answers.index[k]];
+      weighted[answers.index[k]] += weights[i];
+    }
+  }
   for (std::size_t j = 0; j < idf_.size(); ++j) {
     // Smoothed as scikit-learn does it; 0 takes a bucket out.
     const bool seen_enough = documents[j] >= static_cast<std::uint32_t>(options.min_documents);
-    idf_[j] = seen_enough ? static_cast<float>(std::log((1 + n) / (1.0 + documents[j])) + 1) : 0.0F;
+    idf_[j] = seen_enough ? static_cast<float>(std::log((1 + total) / (1 + weighted[j])) + 1) : 0.0F;
   }
 }
 
@@ -219,8 +225,12 @@ NgramScorer NgramScorer::fit_direction(const SparseRows& answers, std::span<cons
   NgramScorer scorer;
   scorer.idf_.assign(std::size_t{1} << ngrams.bits, 0);
   std::vector<std::uint32_t> rows;
-  for (const std::uint32_t p : pairs) rows.insert(rows.end(), {2 * p, 2 * p + 1});
-  scorer.fit_idf(answers, rows, options);
+  std::vector<double> row_weights;
+  for (const std::uint32_t p : pairs) {
+    rows.insert(rows.end(), {2 * p, 2 * p + 1});
+    row_weights.insert(row_weights.end(), {weights[p], weights[p]});
+  }
+  scorer.fit_idf(answers, rows, row_weights, options);
   const Problem problem(answers, rows, scorer.idf_);
   std::vector<double> x(problem.bucket.size());
   const double l2 = options.l2;
@@ -254,7 +264,7 @@ NgramScorer NgramScorer::fit_rating(const SparseRows& answers, std::span<const s
                                     const NgramOptions& ngrams, const Options& options) {
   NgramScorer scorer;
   scorer.idf_.assign(std::size_t{1} << ngrams.bits, 0);
-  scorer.fit_idf(answers, rows, options);
+  scorer.fit_idf(answers, rows, weights, options);
   const Problem problem(answers, rows, scorer.idf_);
   double total = 0, mean = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {

@@ -19,7 +19,7 @@ struct NgramOptions {
   int char_min = 2, char_max = 5;  ///< character n-grams, case kept, runs of blanks as one
   int word_max = 3;                ///< runs of up to this many words, marks and line ends
   double keep = 1.0;  ///< share of n-grams looked at, by their hash: bounds memory on large files
-  std::uint32_t max_chars = 6000;  ///< of an answer: its first two thirds and its last third of this
+  std::uint32_t max_chars = 12000;  ///< of an answer: its first two thirds and its last third of this
 };
 
 /// Compressed rows: row i holds entries start[i] to start[i+1].
@@ -69,7 +69,8 @@ class NgramScorer {
 
  private:
   struct Problem;
-  void fit_idf(const SparseRows& answers, std::span<const std::uint32_t> rows, const Options& options);
+  void fit_idf(const SparseRows& answers, std::span<const std::uint32_t> rows,
+               std::span<const double> weights, const Options& options);
   std::vector<float> idf_, weight_;  ///< by bucket; 0 idf: not in use
 };
 
