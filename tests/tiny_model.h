@@ -57,9 +57,8 @@ inline PreferenceModel tiny_model() {
   recipe.inner_folds = 2;
   auto stack = Stack::fit(data, data.main_rows, data.weights, recipe, 1);
   AGON_CHECK(stack.has_value());
-  return {std::move(*stack), std::vector<double>(kLearners, 1.0 / kLearners),
-          Baselines::fit(data, data.main_rows, data.weights), data.ngram_options,
-          ModelCard{{"kind", "tiny"}, {"limits", "all"}}};
+  return {std::move(*stack), BlendWeights{}, Baselines::fit(data, data.main_rows, data.weights),
+          data.ngram_options, ModelCard{{"kind", "tiny"}, {"limits", "all"}}};
 }
 
 inline constexpr std::size_t kModelHeaderBytes = 96;

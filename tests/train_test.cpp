@@ -308,8 +308,8 @@ TEST(Blend, IsExactlySymmetricAndInside) {
       here[k] = {a / sum, b / sum, t / sum};
       back[k] = swapped(here[k]);
     }
-    const double w = random.uniform();
-    const std::array<double, kLearners> weights{w, 1 - w};
+    const double w = random.uniform(), v = random.uniform();
+    const BlendWeights weights{.direction = {w, 1 - w}, .tie = {v, 1 - v}};
     const Prediction p = blend(here, weights), q = blend(back, weights);
     EXPECT_EQ(p.a, q.b);
     EXPECT_EQ(p.b, q.a);
@@ -322,15 +322,16 @@ TEST(Blend, IsExactlySymmetricAndInside) {
   }
 }
 
-TEST(Blend, IsTheRenormalisedGeometricMean) {
+TEST(Blend, AveragesLogitsOfDirectionAndTieApart) {
   const std::array<Prediction, 2> learners{Prediction{0.6, 0.3, 0.1}, Prediction{0.2, 0.3, 0.5}};
-  const std::array<double, 2> weights{0.25, 0.75};
-  const double a = std::pow(0.6, 0.25) * std::pow(0.2, 0.75), b = 0.3,
-               t = std::pow(0.1, 0.25) * std::pow(0.5, 0.75), sum = a + b + t;
+  const BlendWeights weights{.direction = {0.25, 0.75}, .tie = {0.6, 0.4}};
+  const double odds = std::pow(0.6 / 0.3, 0.25) * std::pow(0.2 / 0.3, 0.75);    // of A against B
+  const double tie_odds = std::pow(0.1 / 0.9, 0.6) * std::pow(0.5 / 0.5, 0.4);  // of a tie
+  const double t = tie_odds / (1 + tie_odds), a = (1 - t) * odds / (1 + odds);
   const Prediction p = blend(learners, weights);
-  EXPECT_NEAR(p.a, a / sum, 1e-12);
-  EXPECT_NEAR(p.b, b / sum, 1e-12);
-  EXPECT_NEAR(p.tie, t / sum, 1e-12);
+  EXPECT_NEAR(p.a, a, 1e-12);
+  EXPECT_NEAR(p.b, 1 - t - a, 1e-12);
+  EXPECT_NEAR(p.tie, t, 1e-12);
 }
 
 TEST(FitBlend, ChoosesTheBetterLearnerAndStaysEqualWithoutEvidence) {
@@ -347,12 +348,12 @@ TEST(FitBlend, ChoosesTheBetterLearnerAndStaysEqualWithoutEvidence) {
     outcomes.push_back(truth);
     rows.push_back(i);
   }
-  EXPECT_EQ(fit_blend(learners, outcomes, rows), (std::vector<double>{1, 0}));
-  EXPECT_EQ(fit_blend(learners, outcomes, {}), (std::vector<double>{0.5, 0.5}));
+  EXPECT_EQ(fit_blend(learners, outcomes, rows), (BlendWeights{.direction = {1, 0}, .tie = {1, 0}}));
+  EXPECT_EQ(fit_blend(learners, outcomes, {}), BlendWeights{});
   std::swap(learners[0], learners[1]);
-  EXPECT_EQ(fit_blend(learners, outcomes, rows), (std::vector<double>{0, 1}));
-  const std::vector<double> few = fit_blend(learners, outcomes, std::span(rows).first(2));
-  EXPECT_GT(few[0], 0.3);  // two rows hardly move it
+  EXPECT_EQ(fit_blend(learners, outcomes, rows), (BlendWeights{.direction = {0, 1}, .tie = {0, 1}}));
+  const BlendWeights few = fit_blend(learners, outcomes, std::span(rows).first(2));
+  EXPECT_GT(few.direction[0], 0.3);  // two rows hardly move it
 }
 
 }  // namespace

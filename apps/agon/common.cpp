@@ -115,6 +115,16 @@ void print_counts(const std::vector<VoteSource>& sources) {
   }
 }
 
+std::string blend_words(const BlendWeights& weights) {
+  const auto part = [](const char* what, const std::array<double, kLearners>& w) {
+    std::string out = what;
+    for (std::size_t k = 0; k < kLearners; ++k)
+      out += fmt::format("{} {} {:.2f}", k == 0 ? "" : ",", learner_names()[k], w[k]);
+    return out;
+  };
+  return part("direction", weights.direction) + "; " + part("tie", weights.tie);
+}
+
 EvaluationTextOptions evaluation_text_options() {
   const TerminalInfo info = terminal_info(1);
   return {.colour = info.colour, .width = info.width};

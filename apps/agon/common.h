@@ -48,6 +48,9 @@ void remember_command(int argc, char** argv);
 /// One line a file that had rows skipped or repaired, for standard error.
 void print_counts(const std::vector<VoteSource>& sources);
 
+/// "direction odd/even linear 0.60, boosted trees 0.40; tie ..."
+[[nodiscard]] std::string blend_words(const BlendWeights& weights);
+
 [[nodiscard]] EvaluationTextOptions evaluation_text_options();
 /// Writes to standard output; a closed pipe or full disk is an Error.
 [[nodiscard]] Status print(const std::string& text);

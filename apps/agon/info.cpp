@@ -14,11 +14,7 @@ Status run(const std::string& name) {
   AGON_ASSIGN(const PreferenceModel model, load_model(name));
   Table table({{"", Align::kLeft}, {name, Align::kLeft}});
   for (const auto& [key, value] : model.card()) table.add_row({key, value});
-  std::string blend;
-  for (std::size_t k = 0; k < kLearners; ++k)
-    blend += (k == 0 ? "" : ", ") + std::string(learner_names()[k]) + " " +
-             std::to_string(model.weights()[k]).substr(0, 4);
-  table.add_row({"blend", blend});
+  table.add_row({"blend", blend_words(model.weights())});
   table.add_row({"columns", std::to_string(model.columns().size())});
   return print(table.terminal({.width = 0, .indent = 0, .colour = terminal_info(1).colour}));
 }

@@ -84,7 +84,8 @@ Judged judge(const Dataset& data, const CrossValidation& cv, std::uint64_t seed)
     for (std::size_t i = 0; i < out.votes.size(); ++i)
       sum += log_loss(cv.learners[k][i], out.votes[i].outcome);
     out.learners.push_back({std::string(learner_names()[k]), std::string(words[k]),
-                            sum / static_cast<double>(out.votes.size()), cv.weights[k]});
+                            sum / static_cast<double>(out.votes.size()),
+                            (cv.weights.direction[k] + cv.weights.tie[k]) / 2});
   }
   return out;
 }
@@ -174,7 +175,8 @@ Status run(const TrainCommand& c) {
     text += evaluation_text(judged.evaluation, evaluation_text_options());
     text += "\n  log loss " + seeds_line(cv) + "\n";
     for (const BaseLearner& l : judged.learners)
-      text += fmt::format("  {} alone {}, weight {:.2f}\n", l.name, format_fixed(l.log_loss, 4), l.weight);
+      text += fmt::format("  {} alone {}\n", l.name, format_fixed(l.log_loss, 4));
+    text += fmt::format("  blend: {}\n", blend_words(cv.weights));
   }
   if (!c.output.empty()) text += fmt::format("\nmodel   {}\n", c.output);
   if (!c.html.empty() && !c.no_cv) text += fmt::format("report  {}\n", c.html);

@@ -22,7 +22,7 @@ struct AuxiliaryOptions {
   std::uint32_t folds = 5;
   std::uint64_t seed = 1;
   double l2 = 400;
-  double further_share = 1.0 / 3;  ///< of a further row's weight in the judging model, as in Recipe
+  double further_share = 1.0 / 3;    ///< of a further row's weight in the judging model, as in Recipe
   std::size_t max_main_rows = 6000;  ///< of the first file, to judge by
 };
 

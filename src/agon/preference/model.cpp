@@ -81,15 +81,13 @@ Baselines Baselines::load(ByteReader& in) {
   return out;
 }
 
-PreferenceModel::PreferenceModel(Stack stack, std::vector<double> weights, Baselines baselines,
+PreferenceModel::PreferenceModel(Stack stack, const BlendWeights& weights, Baselines baselines,
                                  NgramOptions ngrams, ModelCard card)
     : stack_(std::move(stack)),
-      weights_(std::move(weights)),
+      weights_(weights),
       baselines_(std::move(baselines)),
       ngrams_(ngrams),
-      card_(std::move(card)) {
-  AGON_CHECK(weights_.size() == kLearners);
-}
+      card_(std::move(card)) {}
 
 const std::vector<Column>& PreferenceModel::columns() const {
   static const std::vector<Column> all = [] {

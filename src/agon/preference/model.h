@@ -45,7 +45,7 @@ struct Push {
 class PreferenceModel {
  public:
   PreferenceModel() = default;
-  PreferenceModel(Stack stack, std::vector<double> weights, Baselines baselines, NgramOptions ngrams,
+  PreferenceModel(Stack stack, const BlendWeights& weights, Baselines baselines, NgramOptions ngrams,
                   ModelCard card);
 
   /// One prediction a vote, rounded to the digits that are printed; swapping A and B swaps it exactly.
@@ -62,7 +62,7 @@ class PreferenceModel {
   [[nodiscard]] std::vector<float> rows(std::span<const Vote> votes) const;
 
   [[nodiscard]] const ModelCard& card() const { return card_; }
-  [[nodiscard]] std::span<const double> weights() const { return weights_; }
+  [[nodiscard]] const BlendWeights& weights() const { return weights_; }
   [[nodiscard]] const std::vector<Column>& columns() const;
 
   [[nodiscard]] std::string to_bytes() const;
@@ -73,7 +73,7 @@ class PreferenceModel {
 
  private:
   Stack stack_;
-  std::vector<double> weights_;
+  BlendWeights weights_;
   Baselines baselines_;
   NgramOptions ngrams_;
   ModelCard card_;

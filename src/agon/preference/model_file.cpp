@@ -65,7 +65,8 @@ std::string PreferenceModel::to_bytes() const {
     payload.put<std::int32_t>(block->version());
   }
   save_ngrams(ngrams_, payload);
-  payload.put(weights_);
+  for (const auto& part : {weights_.direction, weights_.tie})
+    for (const double w : part) payload.put(w);
   baselines_.save(payload);
   stack_.save(payload);
 
@@ -123,10 +124,12 @@ Result<PreferenceModel> PreferenceModel::from_bytes(std::string_view bytes, cons
           "a model trained with this version of agon; train it again");
   }
   model.ngrams_ = load_ngrams(in);
-  model.weights_ = in.get_vector<double>();
-  if (!in.ok() || model.weights_.size() != kLearners) return refuse("the blend of the model is damaged");
-  for (const double w : model.weights_)
-    if (!(w >= 0 && w <= 1)) return refuse("the blend of the model is damaged");
+  for (auto* part : {&model.weights_.direction, &model.weights_.tie})
+    for (double& w : *part) {
+      w = in.get<double>();
+      if (!(w >= 0 && w <= 1)) in.fail();
+    }
+  if (!in.ok()) return refuse("the blend of the model is damaged");
   model.baselines_ = Baselines::load(in);
   if (!in.ok()) return refuse("the baselines of the model are damaged");
   auto stack = Stack::load(in);

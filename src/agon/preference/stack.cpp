@@ -263,7 +263,7 @@ Result<std::array<std::vector<Prediction>, kLearners>> Stack::predict(std::span<
   return out;
 }
 
-Status Stack::contributions(std::span<const float> rows, std::span<const double> weights,
+Status Stack::contributions(std::span<const float> rows, const BlendWeights& weights,
                             std::vector<double>& direction, std::vector<double>& tie) const {
   const std::size_t width = columns(), n = rows.size() / width;
   AGON_TRY(boosted_.contributions(rows, direction, tie));
@@ -274,8 +274,8 @@ Status Stack::contributions(std::span<const float> rows, std::span<const double>
       const bool odd = linear_.is_odd(j);
       double& d = direction[i * width + j];
       double& t = tie[i * width + j];
-      d = weights[1] * d + (odd ? weights[0] * linear[j] : 0);
-      t = weights[1] * t + (odd ? 0 : weights[0] * linear[j]);
+      d = weights.direction[1] * d + (odd ? weights.direction[0] * linear[j] : 0);
+      t = weights.tie[1] * t + (odd ? 0 : weights.tie[0] * linear[j]);
     }
   }
   return {};
@@ -304,20 +304,20 @@ Result<Stack> Stack::load(ByteReader& in) {
   return stack;
 }
 
-Prediction blend(std::span<const Prediction> learners, std::span<const double> weights) {
-  double a = 0, b = 0, t = 0;
+Prediction blend(std::span<const Prediction> learners, const BlendWeights& weights) {
+  AGON_CHECK(learners.size() == kLearners);
+  const auto floored = [](double p) { return std::max(p, kProbabilityFloor); };
+  double direction = 0, tie = 0;
   for (std::size_t k = 0; k < learners.size(); ++k) {
-    const auto floor = [](double p) { return std::log(std::max(p, kProbabilityFloor)); };
-    a += weights[k] * floor(learners[k].a);
-    b += weights[k] * floor(learners[k].b);
-    t += weights[k] * floor(learners[k].tie);
+    const Prediction& p = learners[k];
+    direction += weights.direction[k] * (std::log(floored(p.a)) - std::log(floored(p.b)));
+    tie += weights.tie[k] * (std::log(floored(p.tie)) - std::log(floored(p.a + p.b)));
   }
-  const double most = std::max({a, b, t});
-  const double ea = std::exp(a - most), eb = std::exp(b - most), et = std::exp(t - most),
-               sum = (ea + eb) + et;
-  const double pa = std::max(ea / sum, kProbabilityFloor), pb = std::max(eb / sum, kProbabilityFloor),
-               pt = std::max(et / sum, kProbabilityFloor), total = (pa + pb) + pt;
-  return {pa / total, pb / total, pt / total};
+  const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+  const double decided = sigmoid(-tie);
+  const double a = floored(decided * sigmoid(direction)), b = floored(decided * sigmoid(-direction)),
+               t = floored(sigmoid(tie)), sum = (a + b) + t;
+  return {a / sum, b / sum, t / sum};
 }
 
 }  // namespace agon

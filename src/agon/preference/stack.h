@@ -70,6 +70,19 @@ inline constexpr std::size_t kLearners = 2;
 /// What the blend is made of, in order: names for people.
 [[nodiscard]] std::array<std::string_view, kLearners> learner_names();
 
+/// How much each learner counts in ln(p_a / p_b) and in the tie's logit; each sums to 1. The two are
+/// apart because learners differ in what they are good at: trees see ties better than lines do.
+struct BlendWeights {
+  std::array<double, kLearners> direction = equal(), tie = equal();
+
+  [[nodiscard]] static constexpr std::array<double, kLearners> equal() {
+    std::array<double, kLearners> out{};
+    out.fill(1.0 / kLearners);
+    return out;
+  }
+  bool operator==(const BlendWeights&) const = default;
+};
+
 class Stack {
  public:
   /// `weights` are of all rows of `data`. Out-of-fold scores over inner folds of `rows` (whole prompt
@@ -85,7 +98,7 @@ class Stack {
   [[nodiscard]] Result<std::array<std::vector<Prediction>, kLearners>> predict(
       std::span<const float> rows) const;
   /// Contributions to ln(p_a / p_b) and to the tie's logit, learners weighted by `weights`.
-  [[nodiscard]] Status contributions(std::span<const float> rows, std::span<const double> weights,
+  [[nodiscard]] Status contributions(std::span<const float> rows, const BlendWeights& weights,
                                      std::vector<double>& direction, std::vector<double>& tie) const;
 
   [[nodiscard]] std::size_t columns() const { return linear_.columns(); }
@@ -105,9 +118,9 @@ class Stack {
   int rounds_ = 0;
 };
 
-/// The learners' predictions as one: the mean of the logarithms with these weights, renormalised and
+/// The learners' predictions as one: weighted means of ln(p_a / p_b) and of the logit of the tie, all
 /// kept inside (kProbabilityFloor, 1 - kProbabilityFloor). Exactly symmetric when its inputs are.
 inline constexpr double kProbabilityFloor = 1e-4;
-[[nodiscard]] Prediction blend(std::span<const Prediction> learners, std::span<const double> weights);
+[[nodiscard]] Prediction blend(std::span<const Prediction> learners, const BlendWeights& weights);
 
 }  // namespace agon

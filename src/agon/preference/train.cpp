@@ -55,8 +55,8 @@ std::vector<float> stack_rows(const Stack& stack, const Dataset& data, std::span
 }
 
 /// Sum of losses of the equally weighted blend.
-double loss_of(const std::array<std::vector<Prediction>, kLearners>& learners,
-               std::span<const double> weights, std::span<const Outcome> outcomes) {
+double loss_of(const std::array<std::vector<Prediction>, kLearners>& learners, const BlendWeights& weights,
+               std::span<const Outcome> outcomes) {
   double sum = 0;
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
     std::array<Prediction, kLearners> each;
@@ -71,7 +71,7 @@ double loss_of(const std::array<std::vector<Prediction>, kLearners>& learners,
 Result<std::map<std::size_t, double>> shuffled_losses(const Stack& stack, std::vector<float> rows,
                                                       std::span<const Outcome> outcomes, std::uint64_t seed) {
   const std::size_t width = stack.columns(), n = outcomes.size();
-  const std::vector<double> equal(kLearners, 1.0 / kLearners);
+  const BlendWeights equal;
   std::vector<double> direction, tie;
   AGON_TRY(stack.contributions(rows, equal, direction, tie));
   std::vector<double> push(width);
@@ -153,7 +153,7 @@ Result<FoldResult> run_fold(const Dataset& data, const Fold& fold, const FoldTas
 }
 
 Prediction blend_row(const std::array<std::vector<Prediction>, kLearners>& learners, std::size_t i,
-                     std::span<const double> weights) {
+                     const BlendWeights& weights) {
   std::array<Prediction, kLearners> each;
   for (std::size_t k = 0; k < kLearners; ++k) each[k] = learners[k][i];
   return blend(each, weights);
@@ -170,7 +170,7 @@ std::vector<Prediction> cross_fitted_blend(const std::array<std::vector<Predicti
     std::vector<std::uint32_t> others;
     for (std::uint32_t i = 0; i < outcomes.size(); ++i)
       if (!inside[i]) others.push_back(i);
-    const std::vector<double> weights = fit_blend(learners, outcomes, others);
+    const BlendWeights weights = fit_blend(learners, outcomes, others);
     for (const std::uint32_t i : fold.held_out) out[i] = blend_row(learners, i, weights);
   }
   return out;
@@ -223,7 +223,7 @@ Result<std::vector<LearningPoint>> learn_curve(const Dataset& data, const std::v
       trained += rows;
       if (progress) progress("learning curve", ++done, shares.size() * used);
     });
-    const std::vector<double> equal(kLearners, 1.0 / kLearners);
+    const BlendWeights equal;
     for (std::size_t f = 0; f < used; ++f) {
       if (!results[f]) return std::unexpected(results[f].error());
       for (std::size_t i = 0; i < folds[f].held_out.size(); ++i) {
@@ -239,21 +239,41 @@ Result<std::vector<LearningPoint>> learn_curve(const Dataset& data, const std::v
 
 }  // namespace
 
-std::vector<double> fit_blend(const std::array<std::vector<Prediction>, kLearners>& learners,
-                              std::span<const Outcome> outcomes, std::span<const std::uint32_t> rows) {
-  static_assert(kLearners == 2, "one weight is searched; more learners want another search");
-  double best = 0.5, best_value = HUGE_VAL;
-  for (int step = 0; step <= 20; ++step) {
-    const double w = step / 20.0;
-    const std::array<double, 2> weights{w, 1 - w};
-    double value = kBlendPull * (w - 0.5) * (w - 0.5);
-    for (const std::uint32_t i : rows) value += log_loss(blend_row(learners, i, weights), outcomes[i]);
-    if (value < best_value) {
-      best_value = value;
-      best = w;
+BlendWeights fit_blend(const std::array<std::vector<Prediction>, kLearners>& learners,
+                       std::span<const Outcome> outcomes, std::span<const std::uint32_t> rows) {
+  static_assert(kLearners == 2, "one weight for each part is searched; more learners want another search");
+  // The loss splits into that of tie or not and that of A or B where decided, so each part has its own
+  // search.
+  const auto search = [](const auto& loss) {
+    double best = 0.5, best_value = HUGE_VAL;
+    for (int step = 0; step <= 20; ++step) {
+      const double w = step / 20.0, value = kBlendPull * (w - 0.5) * (w - 0.5) + loss(w);
+      if (value < best_value) {
+        best_value = value;
+        best = w;
+      }
     }
-  }
-  return {best, 1 - best};
+    return std::array<double, kLearners>{best, 1 - best};
+  };
+  BlendWeights weights;
+  weights.tie = search([&](double w) {
+    double sum = 0;
+    for (const std::uint32_t i : rows) {
+      const Prediction p = blend_row(learners, i, {.direction = BlendWeights::equal(), .tie = {w, 1 - w}});
+      sum -= std::log(outcomes[i] == Outcome::kTie ? p.tie : p.a + p.b);
+    }
+    return sum;
+  });
+  weights.direction = search([&](double w) {
+    double sum = 0;
+    for (const std::uint32_t i : rows) {
+      if (outcomes[i] == Outcome::kTie) continue;
+      const Prediction p = blend_row(learners, i, {.direction = {w, 1 - w}, .tie = weights.tie});
+      sum -= std::log((outcomes[i] == Outcome::kA ? p.a : p.b) / (p.a + p.b));
+    }
+    return sum;
+  });
+  return weights;
 }
 
 Result<CrossValidation> cross_validate(const Dataset& data, const TrainOptions& options,
@@ -321,9 +341,8 @@ Result<CrossValidation> cross_validate(const Dataset& data, const TrainOptions& 
   return cv;
 }
 
-Result<Trained> train(const Dataset& data, std::vector<double> weights, const ModelCard& card,
+Result<Trained> train(const Dataset& data, const BlendWeights& weights, const ModelCard& card,
                       const TrainOptions& options, const Progress& progress) {
-  if (weights.empty()) weights.assign(kLearners, 1.0 / kLearners);
   Trained out;
   if (progress) progress("final fit", 0, 2);
   out.auxiliary =
@@ -336,8 +355,8 @@ Result<Trained> train(const Dataset& data, std::vector<double> weights, const Mo
   Baselines baselines = Baselines::fit(data, rows, row_weights);
   ModelCard full = card;
   for (const std::string& line : describe(data, out.auxiliary)) full.emplace_back("further file", line);
-  out.model = PreferenceModel(std::move(stack), std::move(weights), std::move(baselines), data.ngram_options,
-                              std::move(full));
+  out.model =
+      PreferenceModel(std::move(stack), weights, std::move(baselines), data.ngram_options, std::move(full));
   if (progress) progress("final fit", 2, 2);
   return out;
 }

@@ -30,7 +30,7 @@ struct CrossValidation {
   std::vector<double> log_loss_by_seed;
   std::vector<Prediction> predictions, prior, length_only;
   std::array<std::vector<Prediction>, kLearners> learners;
-  std::vector<double> weights;  ///< of the blend, from all out-of-fold predictions
+  BlendWeights weights;  ///< of the blend, from all out-of-fold predictions
   std::vector<FeatureImportance> importances;
   std::vector<LearningPoint> learning_curve;
 };
@@ -44,15 +44,14 @@ struct Trained {
   PreferenceModel model;
   std::vector<AuxiliaryChoice> auxiliary;
 };
-/// One fit on all rows. `weights` of the blend come from cross_validate; empty means equal ones.
-[[nodiscard]] Result<Trained> train(const Dataset& data, std::vector<double> weights, const ModelCard& card,
+/// One fit on all rows. `weights` of the blend come from cross_validate; equal ones without it.
+[[nodiscard]] Result<Trained> train(const Dataset& data, const BlendWeights& weights, const ModelCard& card,
                                     const TrainOptions& options, const Progress& progress);
 
-/// Weights of the learners, summing to 1, that lower the log loss of the blend, pulled towards equal
+/// Weights of the learners that lower the log loss of the blend, pulled towards equal
 /// ones as by 20 rows' worth of evidence: on few rows they stay near equal.
-[[nodiscard]] std::vector<double> fit_blend(const std::array<std::vector<Prediction>, kLearners>& learners,
-                                            std::span<const Outcome> outcomes,
-                                            std::span<const std::uint32_t> rows);
+[[nodiscard]] BlendWeights fit_blend(const std::array<std::vector<Prediction>, kLearners>& learners,
+                                     std::span<const Outcome> outcomes, std::span<const std::uint32_t> rows);
 
 /// How each of the `most` important columns moves the prediction of the final model over `votes`.
 [[nodiscard]] Result<std::vector<EffectCurve>> effect_curves(const PreferenceModel& model,
