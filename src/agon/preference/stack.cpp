@@ -77,6 +77,7 @@ Recipe default_recipe(std::size_t rows) {
   Recipe recipe;
   if (rows < 8000) {
     recipe.boosted = {.rounds = 200, .depth = 2, .eta = 0.04, .subsample = 0.5, .columns_by_tree = 0.3};
+    recipe.boosted.bags = 3;  // cheap on few rows, where one draw of rows and columns shows
   } else if (rows < 25000) {
     recipe.boosted = {.rounds = 300, .depth = 3, .eta = 0.05, .subsample = 0.5, .columns_by_tree = 0.3};
     recipe.inner_folds = 3;
