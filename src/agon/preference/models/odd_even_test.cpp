@@ -50,13 +50,14 @@ struct Twin {
   Twin(const Problem& problem, double odd, double even, double cut)
       : p(problem), l2_odd(odd), l2_even(even), clip(cut) {
     for (std::size_t j = 0; j < 5; ++j) {
-      double sum = 0, squares = 0;
+      double sum = 0, squares = 0, n = 0;  // rows count by weight
       for (const auto r : p.rows) {
-        const double v = p.x.row(r)[j];
-        sum += v;
-        squares += v * v;
+        const double v = p.x.row(r)[j], w = p.weights[r];
+        sum += w * v;
+        squares += w * v * v;
+        n += w;
       }
-      const double n = static_cast<double>(p.rows.size()), mean = sum / n;
+      const double mean = sum / n;
       const bool is_odd = p.parity[j] == Parity::kOdd;
       centre[j] = is_odd ? 0 : mean;
       const double variance = squares / n - (is_odd ? 0 : mean * mean);

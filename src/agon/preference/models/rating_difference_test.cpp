@@ -36,12 +36,13 @@ TEST(RatingDifference, SolvesTheNormalEquations) {
   const RatingDifference model =
       RatingDifference::fit(p.x, p.columns, p.rows, p.targets, p.weights, l2, clip);
   // The same two equations, summed and solved by Cramer's rule.
-  double scale[2] = {0, 0};
+  double scale[2] = {0, 0}, total = 0;
   for (const auto r : p.rows) {
-    scale[0] += std::pow(p.x.row(r)[0], 2);
-    scale[1] += std::pow(p.x.row(r)[2], 2);
+    scale[0] += p.weights[r] * std::pow(p.x.row(r)[0], 2);
+    scale[1] += p.weights[r] * std::pow(p.x.row(r)[2], 2);
+    total += p.weights[r];
   }
-  for (double& s : scale) s = 1 / std::sqrt(s / static_cast<double>(p.rows.size()));
+  for (double& s : scale) s = 1 / std::sqrt(s / total);
   const auto cut = [&](double v) { return std::max(-clip, std::min(clip, v)); };
   double a = l2, b = 0, d = l2, u = 0, v = 0;
   for (std::size_t i = 0; i < p.rows.size(); ++i) {
