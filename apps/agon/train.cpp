@@ -17,7 +17,7 @@ namespace {
 
 struct TrainCommand {
   std::vector<std::string> files;
-  std::string output, html, json, ratings = "bundled", cache;
+  std::string output, html, json, ratings = "bundled";
   bool no_cv = false;
   CommonOptions common;
   TrainOptions train;
@@ -134,7 +134,7 @@ Status run(const TrainCommand& c) {
     finish_progress();
     print_counts(set.sources);
   }
-  AGON_ASSIGN(const Dataset data, prepare(std::move(set), std::move(ratings.ratings), {}, c.cache, progress));
+  AGON_ASSIGN(const Dataset data, prepare(std::move(set), std::move(ratings.ratings), {}, "", progress));
   Facts facts = file_facts(data.set.sources);
   facts.emplace_back("strengths of models", ratings.fact);
   for (auto& fact : run_facts(c.common)) facts.push_back(std::move(fact));
