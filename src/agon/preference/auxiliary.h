@@ -27,9 +27,9 @@ struct AuxiliaryOptions {
 };
 
 /// Judges the further files one after the other, each on top of those kept so far, with the odd/even
-/// linear model on text features and prompt-grouped folds of `main_rows`. A file with a given weight
-/// is kept when it lowers the loss at all; one without is kept at the best of a few weights when that
-/// lowers the loss by more than half a standard error.
+/// linear model on text features and prompt-grouped folds of `main_rows`: at its given weight, or at the
+/// best of a few weights when it has none. It is kept when that lowers the loss by more than two standard
+/// errors.
 [[nodiscard]] std::vector<AuxiliaryChoice> choose_auxiliary(const Dataset& data,
                                                             std::span<const std::uint32_t> main_rows,
                                                             const AuxiliaryOptions& options);
