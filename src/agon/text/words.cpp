@@ -31,44 +31,73 @@ void count_mark(char32_t c, CharCounts& n) {
     case ',':
     case 0xFF0C:
     case 0x3001:
-    case 0x060C: ++n.commas; break;
+    case 0x060C:
+      ++n.commas;
+      break;
     case '.':
-    case 0x3002: ++n.periods; break;
+    case 0x3002:
+      ++n.periods;
+      break;
     case '!':
-    case 0xFF01: ++n.exclamations; break;
+    case 0xFF01:
+      ++n.exclamations;
+      break;
     case '?':
     case 0xFF1F:
-    case 0x061F: ++n.questions; break;
+    case 0x061F:
+      ++n.questions;
+      break;
     case ':':
-    case 0xFF1A: ++n.colons; break;
+    case 0xFF1A:
+      ++n.colons;
+      break;
     case ';':
     case 0xFF1B:
-    case 0x061B: ++n.semicolons; break;
+    case 0x061B:
+      ++n.semicolons;
+      break;
     case '"':
     case 0x201C:
     case 0x201D:
     case 0x00AB:
     case 0x00BB:
     case 0x300C:
-    case 0x300D: ++n.quotes; break;
+    case 0x300D:
+      ++n.quotes;
+      break;
     case '(':
     case ')':
     case '[':
     case ']':
     case 0xFF08:
-    case 0xFF09: ++n.parens; break;
+    case 0xFF09:
+      ++n.parens;
+      break;
     case '-':
     case 0x2013:
-    case 0x2014: ++n.dashes; break;
-    case 0x2026: ++n.ellipses; break;
+    case 0x2014:
+      ++n.dashes;
+      break;
+    case 0x2026:
+      ++n.ellipses;
+      break;
     case '/':
-    case '\\': ++n.slashes; break;
-    case '_': ++n.underscores; break;
+    case '\\':
+      ++n.slashes;
+      break;
+    case '_':
+      ++n.underscores;
+      break;
     case '=':
-    case '+': ++n.equals; break;
+    case '+':
+      ++n.equals;
+      break;
     case '{':
-    case '}': ++n.braces; break;
-    default: break;
+    case '}':
+      ++n.braces;
+      break;
+    default:
+      break;
   }
 }
 
@@ -97,11 +126,12 @@ struct OpenWord {
 
 CharCounts& CharCounts::operator+=(const CharCounts& o) {
   using C = CharCounts;
-  for (auto member : {&C::bytes,      &C::chars,     &C::letters,      &C::upper,     &C::digits,  &C::spaces,
-                      &C::newlines,   &C::punct,     &C::symbols,      &C::emoji,     &C::non_ascii, &C::replacement,
-                      &C::sentences,  &C::commas,    &C::periods,      &C::exclamations, &C::questions, &C::colons,
-                      &C::semicolons, &C::quotes,    &C::parens,       &C::dashes,    &C::ellipses, &C::slashes,
-                      &C::underscores, &C::equals,   &C::braces})
+  for (auto member :
+       {&C::bytes,       &C::chars,  &C::letters, &C::upper,        &C::digits,    &C::spaces,
+        &C::newlines,    &C::punct,  &C::symbols, &C::emoji,        &C::non_ascii, &C::replacement,
+        &C::sentences,   &C::commas, &C::periods, &C::exclamations, &C::questions, &C::colons,
+        &C::semicolons,  &C::quotes, &C::parens,  &C::dashes,       &C::ellipses,  &C::slashes,
+        &C::underscores, &C::equals, &C::braces})
     this->*member += o.*member;
   for (std::size_t i = 0; i < script.size(); ++i) script[i] += o.script[i];
   return *this;

@@ -23,8 +23,9 @@ struct Word {
 struct CharCounts {
   std::uint32_t bytes = 0, chars = 0, letters = 0, upper = 0, digits = 0, spaces = 0, newlines = 0, punct = 0,
                 symbols = 0, emoji = 0, non_ascii = 0, replacement = 0, sentences = 0;
-  std::uint32_t commas = 0, periods = 0, exclamations = 0, questions = 0, colons = 0, semicolons = 0, quotes = 0,
-                parens = 0, dashes = 0, ellipses = 0, slashes = 0, underscores = 0, equals = 0, braces = 0;
+  std::uint32_t commas = 0, periods = 0, exclamations = 0, questions = 0, colons = 0, semicolons = 0,
+                quotes = 0, parens = 0, dashes = 0, ellipses = 0, slashes = 0, underscores = 0, equals = 0,
+                braces = 0;
   std::array<std::uint32_t, kScriptCount> script{};  ///< letters by script
 
   CharCounts& operator+=(const CharCounts& other);
