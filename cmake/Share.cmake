@@ -17,13 +17,17 @@ if(AGON_DEFAULT_MODEL)
   # The model behind `agon predict default`, trained by the program that was just built. The same seed
   # gives the same bytes, so nothing needs to be kept in git.
   set(AGON_DEFAULT_MODEL_FILE ${AGON_SHARE}/default.agon)
-  set(default_votes ${CMAKE_SOURCE_DIR}/data/votes/lmsys_arena_1500.csv.gz)
-  set(default_extra_votes ${CMAKE_SOURCE_DIR}/data/votes/mt_bench_human.csv.gz)
+  # Paths are relative, so that the card, which holds the command, is the same in every folder.
+  set(default_votes data/votes/lmsys_arena_1500.csv.gz)
+  set(default_extra_votes data/votes/mt_bench_human.csv.gz)
+  file(RELATIVE_PATH default_output ${CMAKE_SOURCE_DIR} ${AGON_DEFAULT_MODEL_FILE})
   add_custom_command(OUTPUT ${AGON_DEFAULT_MODEL_FILE}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${AGON_SHARE}
     COMMAND agon_program train ${default_votes} ${default_extra_votes}:0.15
-            --no-cv --quiet --seed 1 -o ${AGON_DEFAULT_MODEL_FILE}
-    DEPENDS agon_program ${default_votes} ${default_extra_votes}
+            --no-cv --quiet --seed 1 -o ${default_output}
+    DEPENDS agon_program ${CMAKE_SOURCE_DIR}/${default_votes} ${CMAKE_SOURCE_DIR}/${default_extra_votes}
+            ${AGON_SHARE}/ratings/arena_2024-08-14.csv
+    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
     COMMENT "Training the default model on the bundled votes" VERBATIM)
   list(APPEND AGON_SHARE_FILES ${AGON_DEFAULT_MODEL_FILE})
 endif()
