@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 agon=${1:-build}/agon
 out=${2:-demo}
 votes=data/votes/lmsys_arena_1500.csv.gz
-extra=data/votes/mt_bench_human.csv.gz
+unseen=data/votes/mt_bench_human.csv.gz
 mkdir -p "$out"
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
@@ -21,11 +21,11 @@ run() {  # shows the command as a person would type it, runs it, and says how lo
   printf '(%d s)\n' $((SECONDS - started))
 }
 
-say "1. Learn from 1,500 votes of the Chatbot Arena, with MT-Bench's expert votes at weight 0.15 (a minute or two)"
-run train "$votes" "$extra:0.15" --seed 1 -o "$out/arena.agon" --html "$out/report.html"
+say "1. Learn from 1,500 votes of the Chatbot Arena (a minute or two)"
+run train "$votes" --seed 1 -o "$out/arena.agon" --html "$out/report.html"
 
-say "2. Does it carry over? A hard test: a crowd's votes on thirteen test questions, far from the Arena"
-run evaluate "$out/arena.agon" data/votes/llmfao_crowd.csv.gz --html "$out/crowd.html" --json "$out/crowd.json"
+say "2. Does it carry over? MT-Bench's experts voted on other prompts, and none of their votes were learned from"
+run evaluate "$out/arena.agon" "$unseen" --html "$out/unseen.html" --json "$out/unseen.json"
 
 say "3. Predict the competition's visible test rows, and say why"
 run predict "$out/arena.agon" data/votes/lmsys_test_3.csv -o "$out/submission.csv" --explain "$out/explain.jsonl"
@@ -35,7 +35,7 @@ say "Made, all in $out/:"
 cat <<END
   arena.agon       the model: $agon info $out/arena.agon
   report.html      cross-validated figures, calibration, what the model looks at: open it in a browser
-  crowd.html       the same model on those far-off votes (measure on your own!), and crowd.json for programs
+  unseen.html      the same model on the experts' votes, and unseen.json for programs
   submission.csv   the three probabilities of every row, in the competition's form
   explain.jsonl    for every row of it, what pushed the prediction where
 Next: $agon train YOUR_VOTES.csv -o my.agon && $agon predict my.agon YOUR_PAIRS.csv -o predictions.csv
