@@ -10,6 +10,7 @@
 #include "agon/data/prompt_groups.h"
 #include "agon/preference/models/odd_even.h"
 #include "agon/stats/metrics.h"
+#include "agon/stats/paired.h"
 
 namespace agon {
 namespace {
@@ -112,15 +113,9 @@ std::vector<AuxiliaryChoice> choose_auxiliary(const Dataset& data, std::span<con
       tried.weight = weight;
       choice = tried;
       std::vector<double> losses = judge.losses(chosen_weights(data, choices));
-      double sum = 0, squares = 0;
-      for (std::size_t i = 0; i < losses.size(); ++i) {
-        const double d = base[i] - losses[i];
-        sum += d;
-        squares += d * d;
-      }
-      const double n = static_cast<double>(losses.size());
-      tried.gain = sum / n;
-      tried.error = std::sqrt(std::max(0.0, squares / n - tried.gain * tried.gain) / n);
+      const Paired fall = paired_difference(base, losses);
+      tried.gain = fall.mean;
+      tried.error = fall.error;
       if (best_losses.empty() || tried.gain > best.gain) {
         best = tried;
         best_losses = std::move(losses);

@@ -7,6 +7,7 @@
 #include "agon/base/parallel.h"
 #include "agon/data/prompt_groups.h"
 #include "agon/stats/metrics.h"
+#include "agon/stats/paired.h"
 
 namespace agon {
 namespace {
@@ -18,21 +19,6 @@ std::vector<std::uint32_t> inner_folds(const Dataset& data, std::span<const std:
   groups.reserve(rows.size());
   for (const std::uint32_t r : rows) groups.push_back(data.groups[r]);
   return grouped_folds(groups, folds, seed);
-}
-
-/// Mean and standard error of paired differences of loss.
-struct Paired {
-  double mean = 0, error = 0;
-};
-Paired paired(std::span<const double> a, std::span<const double> b) {
-  double sum = 0, squares = 0;
-  const double n = static_cast<double>(a.size());
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    sum += a[i] - b[i];
-    squares += (a[i] - b[i]) * (a[i] - b[i]);
-  }
-  const double mean = sum / n;
-  return {mean, std::sqrt(std::max(0.0, squares / n - mean * mean) / n)};
 }
 
 OddEvenOptions scaled(OddEvenOptions o, double by) {
@@ -62,7 +48,7 @@ Choice choose(const std::vector<Choice>& choices, const Losses& losses_of) {
   const std::vector<double> reference = losses_of(best);
   double best_mean = 0;
   for (std::size_t c = 1; c < choices.size(); ++c) {
-    const Paired d = paired(losses_of(choices[c]), reference);
+    const Paired d = paired_difference(losses_of(choices[c]), reference);
     if (d.mean < -d.error && d.mean < best_mean) {
       best_mean = d.mean;
       best = choices[c];
