@@ -1,0 +1,42 @@
+// Battles from JSON: votes, arena-hard games, alpaca_eval preferences, pair counts. Internal to the
+// readers of battles.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "agon/base/error.h"
+#include "agon/base/file.h"
+#include "agon/base/progress.h"
+#include "agon/data/battle_part.h"
+
+namespace agon::battle_parts {
+
+/// Reads one record (a JSON object) into a part, whatever form it has. Not for use by two threads.
+class BattleRecord {
+ public:
+  explicit BattleRecord(const ReadBattles& options);
+  ~BattleRecord();
+  BattleRecord(BattleRecord&&) noexcept;
+  BattleRecord& operator=(BattleRecord&&) = delete;
+  /// Counts the record; false when the reading of this part ends with it.
+  bool read(std::string_view json, BattlePart& part);
+  /// "JSON votes", "arena-hard games", "pair counts" ...: what the record seems to be, empty when it is none.
+  [[nodiscard]] std::string_view form_of(std::string_view json);
+  /// Names of the record's fields.
+  [[nodiscard]] std::vector<std::string> fields_of(std::string_view json);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// {"models": [...], "X": [[i, j], ...], "Y": [[wins of i, wins of j, ties, both bad], ...]}.
+[[nodiscard]] Status read_pair_counts(std::string json, BattleBuilder& builder);
+
+/// JSON Lines or a JSON array; a file that is one object of pair counts as well.
+[[nodiscard]] Status read_json_battles(std::unique_ptr<ByteSource> source, const ReadBattles& options,
+                                       BattleBuilder& builder, const Progress& progress);
+
+}  // namespace agon::battle_parts
