@@ -16,6 +16,7 @@
 #include "agon/base/file.h"
 #include "agon/base/random.h"
 #include "agon/data/vote_reader.h"
+#include "agon/text/json.h"
 
 namespace {
 
@@ -96,38 +97,6 @@ std::string altered(std::string_view text, const std::vector<std::string_view>& 
       },
       [&](std::string_view part) { out += part; });
   return out;
-}
-
-void append_json_string(std::string& out, std::string_view text) {
-  out += '"';
-  for (const char c : text) {
-    switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      default:
-        if (static_cast<unsigned char>(c) < 0x20) {
-          char buffer[8];
-          std::snprintf(buffer, sizeof buffer, "\\u%04x", c);
-          out += buffer;
-        } else {
-          out += c;
-        }
-    }
-  }
-  out += '"';
 }
 
 void append_cell(std::string& out, std::string_view cell) {

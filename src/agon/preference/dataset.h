@@ -10,7 +10,7 @@
 #include "agon/data/ratings.h"
 #include "agon/data/vote_reader.h"
 #include "agon/preference/features/block.h"
-#include "agon/preference/models/sparse_text.h"
+#include "agon/preference/models/ngrams.h"
 
 namespace agon {
 

@@ -11,20 +11,16 @@
 #include "agon/base/bytes.h"
 #include "agon/base/error.h"
 #include "agon/preference/dataset.h"
+#include "agon/preference/inner_choice.h"
 #include "agon/preference/models/boosted.h"
 #include "agon/preference/models/odd_even.h"
-#include "agon/preference/models/rating_difference.h"
-#include "agon/preference/models/sparse_text.h"
-#include "agon/preference/models/strengths.h"
+#include "agon/preference/text_scores.h"
 
 namespace agon {
 
 /// Everything that is chosen rather than learned.
 struct Recipe {
-  NgramScorer::Options direction{.l2 = 0.5, .min_documents = 5, .max_iterations = 30};
-  NgramScorer::Options rating{.l2 = 10, .min_documents = 5, .max_iterations = 30};
-  double rating_difference_l2 = 100;
-  StrengthOptions strengths;
+  TextScores::Options scores;
   OddEvenOptions linear{
       .l2_odd = 400, .l2_even = 400, .l2_scores = 40, .score_columns = 0, .clip = 3, .max_iterations = 25};
   BoostedOptions boosted;
@@ -36,35 +32,12 @@ struct Recipe {
   /// Multiples of `linear`'s penalties to choose from in the inner folds; the first is the default
   /// and stays unless another is better by more than one standard error.
   std::vector<double> linear_choices{1, 0.5, 2};
+  /// Sizes of the trees to choose from in the same way, on the first `tree_splits` inner folds.
+  std::vector<TreeChoice> tree_choices{{1, 0}, {0.5, 0}, {1.5, 0}, {0.75, 1}};
+  std::uint32_t tree_splits = 2;
 };
 /// Suits about this many training rows: few rows want shallow trees and strong penalties.
 [[nodiscard]] Recipe default_recipe(std::size_t rows);
-
-/// The score columns that a stack adds to the features: three odd ones, then their sizes as even ones.
-inline constexpr std::size_t kScores = 3;
-[[nodiscard]] const std::vector<Column>& score_columns();
-
-/// Scores learned from text: who wins by n-grams, and how strong a model each answer reads like by
-/// n-grams and by style.
-class TextScores {
- public:
-  [[nodiscard]] static TextScores fit(const Dataset& data, std::span<const std::uint32_t> rows,
-                                      std::span<const double> weights, const Recipe& recipe);
-  /// The odd scores of a vote: features of its row, and its answers' rows in `answers`.
-  [[nodiscard]] std::array<double, kScores> odd(std::span<const float> features, const SparseRows& answers,
-                                                std::size_t row_a, std::size_t row_b) const;
-  [[nodiscard]] std::size_t feature_columns() const { return style_.columns(); }
-  /// Whether both scorers were learned on n-grams of this many buckets.
-  [[nodiscard]] bool reads_buckets(std::size_t n) const {
-    return direction_.buckets() == n && rating_.buckets() == n;
-  }
-  void save(ByteWriter& out) const;
-  [[nodiscard]] static TextScores load(ByteReader& in);
-
- private:
-  NgramScorer direction_, rating_;
-  RatingDifference style_;
-};
 
 inline constexpr std::size_t kLearners = 2;
 /// What the blend is made of, in order: names for people.
@@ -107,6 +80,7 @@ class Stack {
   [[nodiscard]] const OddEvenModel& linear() const { return linear_; }
   [[nodiscard]] double linear_choice() const { return linear_choice_; }
   [[nodiscard]] int rounds() const { return rounds_; }
+  [[nodiscard]] int depth() const { return depth_; }
   void save(ByteWriter& out) const;
   [[nodiscard]] static Result<Stack> load(ByteReader& in);
 
@@ -115,7 +89,7 @@ class Stack {
   OddEvenModel linear_;
   BoostedModel boosted_;
   double linear_choice_ = 1;
-  int rounds_ = 0;
+  int rounds_ = 0, depth_ = 0;
 };
 
 /// The learners' predictions as one: weighted means of ln(p_a / p_b) and of the logit of the tie, all

@@ -1,5 +1,7 @@
 #include "agon/preference/train.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -354,6 +356,9 @@ Result<Trained> train(const Dataset& data, const BlendWeights& weights, const Mo
   AGON_ASSIGN(Stack stack, Stack::fit(data, rows, row_weights, default_recipe(rows.size()), options.seed));
   Baselines baselines = Baselines::fit(data, rows, row_weights);
   ModelCard full = card;
+  full.emplace_back("chosen in inner folds",
+                    fmt::format("penalty {:g} times the default, {} rounds of trees of depth {}",
+                                stack.linear_choice(), stack.rounds(), stack.depth()));
   for (const std::string& line : describe(data, out.auxiliary)) full.emplace_back("further file", line);
   out.model =
       PreferenceModel(std::move(stack), weights, std::move(baselines), data.ngram_options, std::move(full));

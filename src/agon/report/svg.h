@@ -118,7 +118,6 @@ struct EffectChart {
   std::vector<Point> points;      ///< Ascending in x.
   std::vector<double> histogram;  ///< Share of rows near each point; aligned with `points`, or empty.
   double y_low = 0, y_high = 1;   ///< Range of the lines; shared between charts that are compared.
-  bool stacked = false;           ///< Areas that fill 0 to 1 (A lowest, tie, B) instead of lines.
 };
 [[nodiscard]] std::string effect_chart(const EffectChart& chart, double width, double height);
 

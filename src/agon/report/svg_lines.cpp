@@ -284,7 +284,7 @@ std::string effect_chart(const EffectChart& chart, double width, double height) 
   const double left = 44, right = width - 12;
   const double bottom = height - 22 - strip - (chart.text.x_label.empty() ? 0 : 18);
   const Scale x{xs.low, xs.high, left, right, false};
-  const Scale y{chart.stacked ? 0 : chart.y_low, chart.stacked ? 1 : chart.y_high, bottom, top, false};
+  const Scale y{chart.y_low, chart.y_high, bottom, top, false};
   SvgWriter svg(width, height, chart.text.title, chart.text.description);
   y_axis(svg, y, nice_ticks(y.low, y.high, 4), left, right, true);
 
@@ -295,31 +295,15 @@ std::string effect_chart(const EffectChart& chart, double width, double height) 
   constexpr Line kLines[] = {{&EffectChart::Point::a, "a", "A"},
                              {&EffectChart::Point::tie, "tie", "tie"},
                              {&EffectChart::Point::b, "b", "B"}};
-  if (chart.stacked) {
-    std::vector<double> floor(points.size(), 0);
-    for (const Line& line : kLines) {
-      Points area, under;
-      for (std::size_t i = 0; i < points.size(); ++i) {
-        under.emplace_back(x(points[i].x), y(floor[i]));
-        floor[i] += points[i].*line.member;
-        area.emplace_back(x(points[i].x), y(floor[i]));
-      }
-      area.insert(area.end(), under.rbegin(), under.rend());
-      svg.open(line.name);
-      svg.path(area, fmt::format("area f-{}", line.ink), true);
-      svg.close();
-    }
-  } else {
-    if (xs.low < 0 && xs.high > 0) svg.line(x(0), top, x(0), bottom, "grid");
-    for (const Line& line : kLines) {
-      Points path;
-      for (const auto& p : points) path.emplace_back(x(p.x), y(p.*line.member));
-      svg.open(fmt::format("{}: from {} to {}", line.name, format_percent(points.front().*line.member, 0),
-                           format_percent(points.back().*line.member, 0)));
-      if (path.size() > 1) svg.path(path, fmt::format("line s-{}", line.ink));
-      if (path.size() == 1) svg.circle(path[0].first, path[0].second, 4, fmt::format("dot f-{}", line.ink));
-      svg.close();
-    }
+  if (xs.low < 0 && xs.high > 0) svg.line(x(0), top, x(0), bottom, "grid");
+  for (const Line& line : kLines) {
+    Points path;
+    for (const auto& p : points) path.emplace_back(x(p.x), y(p.*line.member));
+    svg.open(fmt::format("{}: from {} to {}", line.name, format_percent(points.front().*line.member, 0),
+                         format_percent(points.back().*line.member, 0)));
+    if (path.size() > 1) svg.path(path, fmt::format("line s-{}", line.ink));
+    if (path.size() == 1) svg.circle(path[0].first, path[0].second, 4, fmt::format("dot f-{}", line.ink));
+    svg.close();
   }
   const double floor = bottom + strip;
   for (std::size_t i = 0; i < points.size() && highest > 0; ++i) {

@@ -12,6 +12,7 @@
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
+#include "agon/text/refill.h"
 
 namespace agon {
 namespace {
@@ -124,23 +125,14 @@ Result<bool> CsvReader::next(std::vector<std::string_view>& fields) {
 /// Tops up the window; false at the end of the file. Keeps what lies from record_begin_ on.
 Result<bool> CsvReader::more() {
   if (eof_) return false;
-  if (record_begin_ > 0) {
-    std::memmove(buffer_.data(), buffer_.data() + record_begin_, end_ - record_begin_);
-    window_byte_ += record_begin_;
-    at_ -= record_begin_;
-    end_ -= record_begin_;
-    record_begin_ = 0;
-  }
-  if (end_ == buffer_.size()) buffer_.resize(2 * buffer_.size());
-  auto got = source_->read(buffer_.data() + end_, buffer_.size() - end_);
-  if (!got) {
+  auto some = refill(*source_, buffer_, {record_begin_, at_, end_, window_byte_});
+  if (!some) {
     broken_ = true;
-    if (record_ != 0) got.error().row = record_;
-    return std::unexpected(std::move(got.error()));
+    if (record_ != 0) some.error().row = record_;
+    return some;
   }
-  eof_ = *got == 0;
-  end_ += *got;
-  return !eof_;
+  eof_ = !*some;
+  return some;
 }
 
 /// Moves over the end of a line (LF, CR or CRLF) at at_.

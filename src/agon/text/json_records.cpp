@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "agon/text/json.h"
+#include "agon/text/refill.h"
 #include "agon/text/utf8.h"
 
 namespace agon {
@@ -36,23 +37,14 @@ Error JsonRecordReader::broken_here(std::string message, std::string expected) {
 /// Tops up the window; false at the end of the file. Keeps what lies from begin_ on.
 Result<bool> JsonRecordReader::more() {
   if (eof_) return false;
-  if (begin_ > 0) {
-    std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
-    window_byte_ += begin_;
-    at_ -= begin_;
-    end_ -= begin_;
-    begin_ = 0;
-  }
-  if (end_ == buffer_.size()) buffer_.resize(2 * buffer_.size());
-  auto got = source_->read(buffer_.data() + end_, buffer_.size() - end_);
-  if (!got) {
+  auto some = refill(*source_, buffer_, {begin_, at_, end_, window_byte_});
+  if (!some) {
     broken_ = true;
-    if (record_ != 0) got.error().row = record_;
-    return std::unexpected(std::move(got.error()));
+    if (record_ != 0) some.error().row = record_;
+    return some;
   }
-  eof_ = *got == 0;
-  end_ += *got;
-  return !eof_;
+  eof_ = !*some;
+  return some;
 }
 
 Status JsonRecordReader::skip_space(bool newlines) {

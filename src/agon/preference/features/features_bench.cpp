@@ -9,7 +9,7 @@
 #include "agon/base/parallel.h"
 #include "agon/data/vote_reader.h"
 #include "agon/preference/features/block.h"
-#include "agon/preference/models/sparse_text.h"
+#include "agon/preference/models/ngrams.h"
 
 namespace agon {
 namespace {

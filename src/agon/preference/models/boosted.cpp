@@ -84,12 +84,6 @@ Result<BoostedModel> BoostedModel::fit(const TrainingRows& data, const BoostedOp
     weights.push_back(weights[i]);
   }
   const std::vector<float> values = both_orders(once, data.parity);
-  Matrix matrix;
-  AGON_TRY(make_matrix(values, x.columns, matrix));
-  if (XGDMatrixSetFloatInfo(matrix.handle, "label", labels.data(), labels.size()) != 0 ||
-      XGDMatrixSetFloatInfo(matrix.handle, "weight", weights.data(), weights.size()) != 0)
-    return xgboost_failed("take the labels");
-
   const std::vector<std::pair<std::string, std::string>> parameters = {
       {"objective", "multi:softprob"},
       {"num_class", "3"},
@@ -104,42 +98,73 @@ Result<BoostedModel> BoostedModel::fit(const TrainingRows& data, const BoostedOp
       {"lambda", fmt::format("{}", o.l2)},
       {"min_child_weight", fmt::format("{}", o.min_child_weight)},
       {"max_bin", std::to_string(o.max_bins)}};
-  for (int bag = 0; bag < o.bags; ++bag) {
+  const auto grow = [&](std::size_t bag) -> Result<std::shared_ptr<Booster>> {
+    // XGBoost keeps its histograms' index with the matrix, so bags that grow side by side have one each.
+    Matrix matrix;
+    AGON_TRY(make_matrix(values, x.columns, matrix));
+    if (XGDMatrixSetFloatInfo(matrix.handle, "label", labels.data(), labels.size()) != 0 ||
+        XGDMatrixSetFloatInfo(matrix.handle, "weight", weights.data(), weights.size()) != 0)
+      return xgboost_failed("take the labels");
     auto booster = std::make_shared<Booster>();
     if (XGBoosterCreate(&matrix.handle, 1, &booster->handle) != 0) return xgboost_failed("start");
     for (const auto& [name, value] : parameters)
       if (XGBoosterSetParam(booster->handle, name.c_str(), value.c_str()) != 0)
         return xgboost_failed("be set up");
     // XGBoost takes a 32-bit seed.
-    const std::string seed =
-        std::to_string((o.seed * 1000003 + static_cast<std::uint64_t>(bag)) & 0x7FFFFFFF);
+    const std::string seed = std::to_string((o.seed * 1000003 + bag) & 0x7FFFFFFF);
     if (XGBoosterSetParam(booster->handle, "seed", seed.c_str()) != 0) return xgboost_failed("be seeded");
     for (int round = 0; round < o.rounds; ++round)
       if (XGBoosterUpdateOneIter(booster->handle, round, matrix.handle) != 0)
         return xgboost_failed("grow a tree");
-    model.boosters_.push_back(std::move(booster));
+    return booster;
+  };
+  std::vector<Result<std::shared_ptr<Booster>>> bags(static_cast<std::size_t>(o.bags), fail("not grown"));
+  parallel_for(bags.size(), [&](std::size_t bag) { bags[bag] = grow(bag); });
+  for (auto& bag : bags) {
+    if (!bag) return std::unexpected(bag.error());
+    model.boosters_.push_back(std::move(*bag));
   }
   return model;
 }
 
-Result<std::vector<Prediction>> BoostedModel::predict(std::span<const float> rows) const {
-  const std::size_t width = parity_.size(), n = rows.size() / width;
-  std::vector<Prediction> out(n, Prediction{0, 0, 0});
-  if (n == 0) return out;
+struct BoostedModel::Question {
+  int type;             ///< XGBoost's: 0 probabilities, 3 approximate contributions
+  int rounds;           ///< 0: all
+  std::size_t numbers;  ///< expected for a row and class
+  const char* verb;
+};
+
+template <class Take>
+Status BoostedModel::ask(std::span<const float> rows, const Question& question, const Take& take) const {
+  const std::size_t n = rows.size() / parity_.size();
   const std::vector<float> values = both_orders(rows, parity_);
   Matrix matrix;
-  AGON_TRY(make_matrix(values, width, matrix));
+  AGON_TRY(make_matrix(values, parity_.size(), matrix));
+  const std::string config = fmt::format(
+      R"({{"type":{},"training":false,"iteration_begin":0,"iteration_end":{},"strict_shape":true}})",
+      question.type, question.rounds);
   for (const auto& booster : boosters_) {
     const std::lock_guard lock(booster->use);
     const bst_ulong* shape = nullptr;
     bst_ulong dimensions = 0;
-    const float* p = nullptr;
-    const char* config =
-        R"({"type":0,"training":false,"iteration_begin":0,"iteration_end":0,"strict_shape":true})";
-    if (XGBoosterPredictFromDMatrix(booster->handle, matrix.handle, config, &shape, &dimensions, &p) != 0)
-      return xgboost_failed("predict");
-    if (dimensions != 2 || shape[0] != 2 * n || shape[1] != 3)
+    const float* numbers = nullptr;
+    if (XGBoosterPredictFromDMatrix(booster->handle, matrix.handle, config.c_str(), &shape, &dimensions,
+                                    &numbers) != 0)
+      return xgboost_failed(question.verb);
+    std::size_t per_row = 1;
+    for (bst_ulong d = 1; d < dimensions; ++d) per_row *= shape[d];
+    if (dimensions < 2 || shape[0] != 2 * n || per_row != 3 * question.numbers)
       return fail("the boosted trees give no three classes");
+    take(numbers);
+  }
+  return {};
+}
+
+Result<std::vector<Prediction>> BoostedModel::predict(std::span<const float> rows, int rounds) const {
+  const std::size_t n = rows.size() / parity_.size();
+  std::vector<Prediction> out(n, Prediction{0, 0, 0});
+  if (n == 0) return out;
+  AGON_TRY(ask(rows, {.type = 0, .rounds = rounds, .numbers = 1, .verb = "predict"}, [&](const float* p) {
     for (std::size_t i = 0; i < n; ++i) {
       const float* there = p + 3 * i;
       const float* back = p + 3 * (n + i);
@@ -147,7 +172,7 @@ Result<std::vector<Prediction>> BoostedModel::predict(std::span<const float> row
       out[i].b += static_cast<double>(there[1]) + back[0];
       out[i].tie += static_cast<double>(there[2]) + back[2];
     }
-  }
+  }));
   for (Prediction& q : out) {
     const double sum = (q.a + q.b) + q.tie;
     q = {q.a / sum, q.b / sum, q.tie / sum};
@@ -161,21 +186,9 @@ Status BoostedModel::contributions(std::span<const float> rows, std::vector<doub
   direction.assign(n * width, 0);
   tie.assign(n * width, 0);
   if (n == 0) return {};
-  const std::vector<float> values = both_orders(rows, parity_);
-  Matrix matrix;
-  AGON_TRY(make_matrix(values, width, matrix));
   const double share = 0.5 / static_cast<double>(boosters_.size());
-  for (const auto& booster : boosters_) {
-    const std::lock_guard lock(booster->use);
-    const bst_ulong* shape = nullptr;
-    bst_ulong dimensions = 0;
-    const float* c = nullptr;
-    const char* config =
-        R"({"type":3,"training":false,"iteration_begin":0,"iteration_end":0,"strict_shape":true})";
-    if (XGBoosterPredictFromDMatrix(booster->handle, matrix.handle, config, &shape, &dimensions, &c) != 0)
-      return xgboost_failed("explain");
-    if (dimensions != 3 || shape[0] != 2 * n || shape[1] != 3 || shape[2] != width + 1)
-      return fail("the boosted trees give no attributions by class");
+  const Question question{.type = 3, .rounds = 0, .numbers = width + 1, .verb = "explain"};
+  return ask(rows, question, [&](const float* c) {
     const auto at = [&](std::size_t row, int cls, std::size_t j) {
       return static_cast<double>(c[(row * 3 + static_cast<std::size_t>(cls)) * (width + 1) + j]);
     };
@@ -187,8 +200,7 @@ Status BoostedModel::contributions(std::span<const float> rows, std::vector<doub
         const double back = at(n + i, 2, j) - (at(n + i, 1, j) + at(n + i, 0, j)) / 2;
         tie[i * width + j] += share * (here + back);
       }
-  }
-  return {};
+  });
 }
 
 void BoostedModel::save(ByteWriter& out) const {

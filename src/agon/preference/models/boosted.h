@@ -35,8 +35,9 @@ class BoostedModel {
  public:
   [[nodiscard]] static Result<BoostedModel> fit(const TrainingRows& data, const BoostedOptions& options);
 
-  /// Both orders averaged: exactly symmetric. `rows` is row-major with the training columns.
-  [[nodiscard]] Result<std::vector<Prediction>> predict(std::span<const float> rows) const;
+  /// Both orders averaged: exactly symmetric. `rows` is row-major with the training columns. `rounds`
+  /// above 0 reads only the trees of the first rounds, at most as many as were grown.
+  [[nodiscard]] Result<std::vector<Prediction>> predict(std::span<const float> rows, int rounds = 0) const;
   /// Contribution of every column to ln(p_a / p_b) and to the tie's logit (path attribution of
   /// XGBoost's approximate method, both orders averaged); row-major, columns() numbers a row each.
   [[nodiscard]] Status contributions(std::span<const float> rows, std::vector<double>& direction,
@@ -48,6 +49,11 @@ class BoostedModel {
 
  private:
   struct Booster;
+  struct Question;
+  /// XGBoost's numbers for `rows` and for them swapped, a row of 3 classes (times columns + 1) each,
+  /// given to `take` once a booster.
+  template <class Take>
+  Status ask(std::span<const float> rows, const Question& question, const Take& take) const;
   std::vector<std::shared_ptr<Booster>> boosters_;
   std::vector<Parity> parity_;
 };

@@ -283,5 +283,17 @@ TEST(TreeBytes, EveryLengthIsRefusedAndEveryFlippedBitIsRefusedOrHarmless) {
   EXPECT_GT(passed, 20U);  // flipped digits of thresholds and leaves are trees still
 }
 
+TEST(BoostedModel, FirstRoundsAreAsIfNoMoreHadBeenGrown) {
+  const Problem problem = sample();
+  BoostedOptions options = small_options();
+  const auto longer = BoostedModel::fit(problem.training(), options);
+  options.rounds = 10;
+  const auto shorter = BoostedModel::fit(problem.training(), options);
+  ASSERT_TRUE(longer && shorter);
+  const auto first = longer->predict(problem.x.values, 10), alone = shorter->predict(problem.x.values);
+  ASSERT_TRUE(first && alone);
+  for (std::size_t i = 0; i < first->size(); ++i) EXPECT_EQ((*first)[i].a, (*alone)[i].a);
+}
+
 }  // namespace
 }  // namespace agon

@@ -88,6 +88,12 @@ double OddEvenModel::scaled(std::size_t column, float value) const {
 }
 
 OddEvenModel OddEvenModel::fit(const TrainingRows& data, const OddEvenOptions& options) {
+  const double as_it_is = 1;
+  return std::move(fit_path(data, options, std::span(&as_it_is, 1)).front());
+}
+
+std::vector<OddEvenModel> OddEvenModel::fit_path(const TrainingRows& data, const OddEvenOptions& options,
+                                                 std::span<const double> multiples) {
   const FeatureMatrix& x = *data.features;
   const std::size_t p = x.columns, n = data.rows.size();
   AGON_CHECK(n > 0 && data.parity.size() == p);
@@ -135,43 +141,48 @@ OddEvenModel OddEvenModel::fit(const TrainingRows& data, const OddEvenOptions& o
     z(static_cast<Eigen::Index>(i), layout.total - 1) = 1.0;
   }
 
-  Eigen::VectorXd penalty(layout.total);
-  penalty.head(layout.odd).setConstant(options.l2_odd);
-  penalty.tail(layout.total - layout.odd).setConstant(options.l2_even);
-  for (std::size_t k = 0; k < order.size(); ++k)
-    if (model.odd_[order[k]] && order[k] + options.score_columns >= p)
-      penalty[static_cast<Eigen::Index>(k)] = options.l2_scores;
-  penalty[layout.total - 1] = 1e-6;  // the intercept is free but for a hair that keeps one-class data finite
-  Eigen::VectorXd theta = Eigen::VectorXd::Zero(layout.total);
+  Eigen::VectorXd penalty(layout.total), theta = Eigen::VectorXd::Zero(layout.total);
   const auto penalised = [&](const Eigen::VectorXd& at, Moments& m) {
     m = all_moments(z, y, w, at, layout);
     return m.loss + 0.5 * at.dot(penalty.cwiseProduct(at));
   };
+  std::vector<OddEvenModel> path;
   Moments m;
-  double loss = penalised(theta, m);
-  for (model.iterations_ = 0; model.iterations_ < options.max_iterations; ++model.iterations_) {
-    const Eigen::VectorXd gradient = m.gradient + penalty.cwiseProduct(theta);
-    model.gradient_norm_ = gradient.lpNorm<Eigen::Infinity>() / static_cast<double>(n);
-    model.converged_ = model.gradient_norm_ < 1e-9;
-    if (model.converged_) break;
-    Eigen::MatrixXd hessian = m.hessian;
-    hessian.diagonal() += penalty;
-    const Eigen::VectorXd step = hessian.ldlt().solve(gradient);
-    double scale = 1;
-    Eigen::VectorXd next = theta - step;
-    double next_loss = penalised(next, m);
-    while (!(next_loss <= loss + 1e-12 * std::fabs(loss)) && scale > 1e-6) {
-      scale /= 2;
-      next = theta - scale * step;
-      next_loss = penalised(next, m);
+  for (const double multiple : multiples) {
+    penalty.head(layout.odd).setConstant(multiple * options.l2_odd);
+    penalty.tail(layout.total - layout.odd).setConstant(multiple * options.l2_even);
+    for (std::size_t k = 0; k < order.size(); ++k)
+      if (model.odd_[order[k]] && order[k] + options.score_columns >= p)
+        penalty[static_cast<Eigen::Index>(k)] = options.l2_scores;
+    penalty[layout.total - 1] =
+        1e-6;  // the intercept is free but for a hair that keeps one-class data finite
+    double loss = penalised(theta, m);
+    model.converged_ = false;
+    for (model.iterations_ = 0; model.iterations_ < options.max_iterations; ++model.iterations_) {
+      const Eigen::VectorXd gradient = m.gradient + penalty.cwiseProduct(theta);
+      model.gradient_norm_ = gradient.lpNorm<Eigen::Infinity>() / static_cast<double>(n);
+      model.converged_ = model.gradient_norm_ < 1e-9;
+      if (model.converged_) break;
+      Eigen::MatrixXd hessian = m.hessian;
+      hessian.diagonal() += penalty;
+      const Eigen::VectorXd step = hessian.ldlt().solve(gradient);
+      double scale = 1;
+      Eigen::VectorXd next = theta - step;
+      double next_loss = penalised(next, m);
+      while (!(next_loss <= loss + 1e-12 * std::fabs(loss)) && scale > 1e-6) {
+        scale /= 2;
+        next = theta - scale * step;
+        next_loss = penalised(next, m);
+      }
+      theta = next;
+      loss = next_loss;
     }
-    theta = next;
-    loss = next_loss;
+    for (std::size_t k = 0; k < order.size(); ++k)
+      model.weight_[order[k]] = theta[static_cast<Eigen::Index>(k)];
+    model.tie_intercept_ = theta[layout.total - 1];
+    path.push_back(model);
   }
-  for (std::size_t k = 0; k < order.size(); ++k)
-    model.weight_[order[k]] = theta[static_cast<Eigen::Index>(k)];
-  model.tie_intercept_ = theta[layout.total - 1];
-  return model;
+  return path;
 }
 
 void OddEvenModel::contributions(std::span<const float> row, std::span<double> out) const {

@@ -38,6 +38,10 @@ class OddEvenModel {
   /// Newton's method on the convex penalised loss; odd columns are divided by their root mean
   /// square, even ones standardised, from the training rows only.
   [[nodiscard]] static OddEvenModel fit(const TrainingRows& data, const OddEvenOptions& options);
+  /// One fit for each multiple of l2_odd and l2_even, each starting where the one before it ended.
+  [[nodiscard]] static std::vector<OddEvenModel> fit_path(const TrainingRows& data,
+                                                          const OddEvenOptions& options,
+                                                          std::span<const double> multiples);
 
   [[nodiscard]] Prediction predict(std::span<const float> row) const;
   /// What each column adds to d (odd) or t (even); the intercept of t is not among them.

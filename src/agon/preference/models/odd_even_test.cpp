@@ -241,5 +241,22 @@ TEST(Davidson, AgreesWithHisPaperAndNeverOverflows) {
     }
 }
 
+TEST(OddEven, APathEndsWhereSingleFitsEnd) {
+  const Problem p = sample(300);
+  const OddEvenOptions options{.l2_odd = 20, .l2_even = 30, .max_iterations = 50};
+  const std::vector<double> multiples = {1, 0.1, 10};
+  const auto path = OddEvenModel::fit_path(p.training(), options, multiples);
+  ASSERT_EQ(path.size(), 3U);
+  for (std::size_t m = 0; m < 3; ++m) {
+    OddEvenOptions single = options;
+    single.l2_odd *= multiples[m];
+    single.l2_even *= multiples[m];
+    const OddEvenModel alone = OddEvenModel::fit(p.training(), single);
+    EXPECT_TRUE(path[m].converged());
+    for (const std::uint32_t r : p.rows)
+      EXPECT_NEAR(path[m].predict(p.x.row(r)).a, alone.predict(p.x.row(r)).a, 1e-8);
+  }
+}
+
 }  // namespace
 }  // namespace agon

@@ -1,0 +1,121 @@
+#include "agon/preference/inner_choice.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "agon/base/check.h"
+#include "agon/base/parallel.h"
+#include "agon/stats/metrics.h"
+#include "agon/stats/paired.h"
+
+namespace agon {
+namespace {
+
+/// Weighted held-out losses by choice and split: the same rows in the same order for every choice.
+using Losses = std::vector<std::vector<std::vector<double>>>;
+
+/// The number of the choice to take.
+std::size_t choose(const Losses& by_choice) {
+  const auto joined = [](const std::vector<std::vector<double>>& parts) {
+    std::vector<double> all;
+    for (const auto& part : parts) all.insert(all.end(), part.begin(), part.end());
+    return all;
+  };
+  const std::vector<double> reference = joined(by_choice.front());
+  std::size_t best = 0;
+  double best_mean = 0;
+  for (std::size_t c = 1; c < by_choice.size() && reference.size() > 1; ++c) {
+    const Paired d = paired_difference(joined(by_choice[c]), reference);
+    if (d.mean < -d.error && d.mean < best_mean) {
+      best_mean = d.mean;
+      best = c;
+    }
+  }
+  return best;
+}
+
+TrainingRows with_rows(const TrainingRows& all, std::span<const std::uint32_t> rows) {
+  return {all.features, all.parity, rows, all.outcomes, all.weights};
+}
+
+}  // namespace
+
+std::vector<InnerSplit> inner_splits(std::span<const std::uint32_t> fold, std::uint32_t folds) {
+  std::vector<InnerSplit> out(folds);
+  for (std::uint32_t i = 0; i < fold.size(); ++i)
+    for (std::uint32_t f = 0; f < folds; ++f) (fold[i] == f ? out[f].held_out : out[f].train).push_back(i);
+  return out;
+}
+
+OddEvenOptions with_penalty(OddEvenOptions options, double times) {
+  options.l2_odd *= times;
+  options.l2_even *= times;
+  return options;
+}
+
+BoostedOptions with_size(BoostedOptions options, const TreeChoice& choice) {
+  options.rounds = std::max(1, static_cast<int>(std::lround(options.rounds * choice.rounds)));
+  options.depth += choice.deeper;
+  return options;
+}
+
+double choose_penalty(const TrainingRows& all, std::span<const InnerSplit> splits,
+                      const OddEvenOptions& options, std::span<const double> choices) {
+  AGON_CHECK(!choices.empty());
+  if (choices.size() == 1) return choices.front();
+  Losses losses(choices.size(), std::vector<std::vector<double>>(splits.size()));
+  parallel_for(splits.size(), [&](std::size_t s) {
+    if (splits[s].train.empty()) return;
+    const auto models = OddEvenModel::fit_path(with_rows(all, splits[s].train), options, choices);
+    for (std::size_t c = 0; c < choices.size(); ++c)
+      for (const std::uint32_t r : splits[s].held_out)
+        losses[c][s].push_back(all.weights[r] *
+                               log_loss(models[c].predict(all.features->row(r)), all.outcomes[r]));
+  });
+  return choices[choose(losses)];
+}
+
+Result<TreeChoice> choose_trees(const TrainingRows& all, std::span<const InnerSplit> splits,
+                                const BoostedOptions& options, std::span<const TreeChoice> choices) {
+  AGON_CHECK(!choices.empty());
+  if (choices.size() == 1) return choices.front();
+  std::vector<TreeChoice> grown;  // the most rounds of every depth
+  for (const TreeChoice& c : choices) {
+    const auto same = std::ranges::find(grown, c.deeper, &TreeChoice::deeper);
+    if (same == grown.end())
+      grown.push_back(c);
+    else
+      same->rounds = std::max(same->rounds, c.rounds);
+  }
+  Losses losses(choices.size(), std::vector<std::vector<double>>(splits.size()));
+  std::vector<Status> status(splits.size() * grown.size());
+  const auto run = [&](const InnerSplit& split, const TreeChoice& most, std::size_t s) -> Status {
+    if (split.train.empty()) return {};
+    BoostedOptions sized = with_size(options, most);
+    sized.bags = 1;
+    AGON_ASSIGN(const BoostedModel model, BoostedModel::fit(with_rows(all, split.train), sized));
+    std::vector<float> held_out;
+    for (const std::uint32_t r : split.held_out) {
+      const auto row = all.features->row(r);
+      held_out.insert(held_out.end(), row.begin(), row.end());
+    }
+    for (std::size_t c = 0; c < choices.size(); ++c) {
+      if (choices[c].deeper != most.deeper) continue;
+      AGON_ASSIGN(const auto predictions, model.predict(held_out, with_size(options, choices[c]).rounds));
+      for (std::size_t i = 0; i < predictions.size(); ++i) {
+        const std::uint32_t r = split.held_out[i];
+        losses[c][s].push_back(all.weights[r] * log_loss(predictions[i], all.outcomes[r]));
+      }
+    }
+    return {};
+  };
+  parallel_for(status.size(), [&](std::size_t task) {
+    const std::size_t s = task / grown.size();
+    status[task] = run(splits[s], grown[task % grown.size()], s);
+  });
+  for (const Status& one : status)
+    if (!one) return std::unexpected(one.error());
+  return choices[choose(losses)];
+}
+
+}  // namespace agon
