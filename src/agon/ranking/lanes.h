@@ -1,0 +1,86 @@
+// Inside the ranking room: eight doubles at a time, the same bits on every machine.
+//
+// Vectors of the compiler's own kind are split into what the processor has, and products and sums are not
+// contracted (-ffp-contract=off), so wider registers change the time and never the result. A hot loop is
+// written once as an always-inline body and called from one function for each level, chosen by level().
+// Vectors are passed by reference: by value they would change the calling convention with the level.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#define AGON_INLINE [[gnu::always_inline]] inline
+#if defined(__x86_64__)
+#define AGON_AVX512 __attribute__((target("avx512f,avx512dq")))
+#define AGON_AVX2 __attribute__((target("avx2")))
+#else
+#define AGON_AVX512
+#define AGON_AVX2
+#endif
+
+namespace agon::lanes {
+
+using Doubles = double __attribute__((vector_size(64)));
+using Longs = std::int64_t __attribute__((vector_size(64)));
+using Floats = float __attribute__((vector_size(64)));
+inline constexpr std::size_t kWidth = 8;  ///< doubles
+
+AGON_INLINE void load(const double* p, Doubles& v) { std::memcpy(&v, p, sizeof v); }
+AGON_INLINE void store(double* p, const Doubles& v) { std::memcpy(p, &v, sizeof v); }
+/// Sum of the eight, in a fixed order.
+AGON_INLINE double sum(const Doubles& v) {
+  return ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7]));
+}
+
+/// e^x for x <= 0, within 2 units in the last place; 0 below -700. Cody and Waite's reduction to
+/// [-ln 2 / 2, ln 2 / 2] and the Taylor series to degree 13, whose remainder is below 5e-18 there.
+AGON_INLINE void exp_negative(const Doubles& x, Doubles& out) {
+  const Doubles floor = x < -700.0 ? Doubles{} - 700.0 : x;
+  constexpr double kShift = 0x1.8p52;
+  const Doubles shifted = floor * 1.44269504088896340736 + kShift;
+  const Doubles k = shifted - kShift;
+  const Doubles r = (floor - k * 0x1.62e42fefa0000p-1) - k * 0x1.cf79abc9e3b39p-40;
+  Doubles p = r * (1.0 / 6227020800.0) + 1.0 / 479001600.0;
+  p = p * r + 1.0 / 39916800.0;
+  p = p * r + 1.0 / 3628800.0;
+  p = p * r + 1.0 / 362880.0;
+  p = p * r + 1.0 / 40320.0;
+  p = p * r + 1.0 / 5040.0;
+  p = p * r + 1.0 / 720.0;
+  p = p * r + 1.0 / 120.0;
+  p = p * r + 1.0 / 24.0;
+  p = p * r + 1.0 / 6.0;
+  p = p * r + 0.5;
+  p = p * r + 1.0;
+  p = p * r + 1.0;
+  // 2^k by adding k to the exponent; k sits in the low bits of the shifted number.
+  Longs bits, add;
+  std::memcpy(&bits, &p, sizeof bits);
+  std::memcpy(&add, &shifted, sizeof add);
+  bits += add << 52;
+  std::memcpy(&p, &bits, sizeof p);
+  out = x < -700.0 ? Doubles{} : p;
+}
+
+/// share = 1 / (1 + e^-d) and e = e^-|d|: the logarithm of the larger side is -log(1 + e).
+AGON_INLINE void logistic(const Doubles& d, Doubles& share, Doubles& e) {
+  const Doubles zero{};
+  exp_negative(d < zero ? d : -d, e);
+  const Doubles larger = 1.0 / (1.0 + e);
+  share = d < zero ? e * larger : larger;
+}
+
+/// The processor's level: 2 with AVX-512, 1 with AVX2, else 0.
+[[nodiscard]] inline int level() {
+#if defined(__x86_64__)
+  static const int kLevel = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") ? 2
+                            : __builtin_cpu_supports("avx2")                                        ? 1
+                                                                                                    : 0;
+  return kLevel;
+#else
+  return 0;
+#endif
+}
+
+}  // namespace agon::lanes
