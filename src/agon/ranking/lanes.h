@@ -27,10 +27,27 @@ using Floats = float __attribute__((vector_size(64)));
 inline constexpr std::size_t kWidth = 8;  ///< doubles
 
 AGON_INLINE void load(const double* p, Doubles& v) { std::memcpy(&v, p, sizeof v); }
+AGON_INLINE void load_floats(const float* p, Doubles& v) {
+  float __attribute__((vector_size(32))) narrow;
+  std::memcpy(&narrow, p, sizeof narrow);
+  v = __builtin_convertvector(narrow, Doubles);
+}
 AGON_INLINE void store(double* p, const Doubles& v) { std::memcpy(p, &v, sizeof v); }
 /// Sum of the eight, in a fixed order.
 AGON_INLINE double sum(const Doubles& v) {
   return ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7]));
+}
+
+/// Sum of products over n numbers, a multiple of eight.
+AGON_INLINE double dot(const double* a, const double* b, std::size_t n) {
+  Doubles total{};
+  for (std::size_t k = 0; k < n; k += kWidth) {
+    Doubles x, y;
+    load(a + k, x);
+    load(b + k, y);
+    total += x * y;
+  }
+  return sum(total);
 }
 
 /// e^x for x <= 0, within 2 units in the last place; 0 below -700. Cody and Waite's reduction to

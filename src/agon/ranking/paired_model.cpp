@@ -30,6 +30,11 @@ std::unexpected<Error> refuse(std::string message, std::string expected = {},
   return std::unexpected(std::move(error));
 }
 
+std::unexpected<Error> runs_off() {
+  return refuse("the votes have no finite optimum under this model: a parameter runs off to infinity",
+                "more votes, a ridge, or a model with fewer parameters");
+}
+
 Status check_table(const PairTable& pairs, std::size_t competitors) {
   if (competitors < 2) return fail("a ranking needs at least two competitors");
   if (competitors > kMostCompetitors)
@@ -340,6 +345,10 @@ Result<PairedFit> fit_paired(const PairTable& pairs, std::size_t competitors, co
       break;
     }
     const double length = largest(*step);
+    // A gradient that fades while steps stay long: the optimum lies at infinity.
+    if (options.ridge == 0 && fit.gradient_norm <= options.tolerance && length > 1e-4 &&
+        length > 0.5 * last_step)
+      return runs_off();
     // The last bits: the gradient is down, and steps are down or, in a flat valley, stand still.
     if (fit.gradient_norm <= options.tolerance && (length <= 1e-9 || length > 0.5 * last_step)) {
       fit.converged = true;
@@ -378,9 +387,7 @@ Result<PairedFit> fit_paired(const PairTable& pairs, std::size_t competitors, co
     fit.parameters.swap(trial);
     gradient.swap(trial_gradient);
     std::swap(fit.hessian, trial_hessian);
-    if (options.ridge == 0 && largest(fit.parameters) > kBeyond)
-      return refuse("the votes have no finite optimum under this model: a parameter runs off to infinity",
-                    "more votes, a ridge, or a model with fewer parameters");
+    if (options.ridge == 0 && largest(fit.parameters) > kBeyond) return runs_off();
   }
   fit.log_likelihood =
       -paired::evaluate(shape, cells, fit.parameters, nullptr, options.firth ? &fit.hessian : nullptr);

@@ -315,6 +315,12 @@ TEST(PairedModel, WhatHasNoFiniteOptimumIsAnErrorThatSaysWhy) {
   EXPECT_FALSE(fit_paired(t, 2, {.ties = TieModel::kDavidson}));
   EXPECT_FALSE(fit_paired(t, 2, {.ties = TieModel::kRaoKupper}));
   EXPECT_TRUE(fit_paired(t, 2));
+  // The first always wins: its strengths are finite, the advantage of the first position is not.
+  PairTable first;
+  add(first, 0, 1, {5, 0, 0, 0});
+  add(first, 1, 0, {5, 0, 0, 0});
+  EXPECT_TRUE(fit_paired(first, 2));
+  EXPECT_FALSE(fit_paired(first, 2, {.position = true}));
   t[0].weight = {1, 1, std::nan(""), 0};
   EXPECT_FALSE(fit_paired(t, 2));
   t[0].weight = {1, -1, 0, 0};
