@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
   agon::add_train_command(app, exit_code);
   agon::add_predict_command(app, exit_code);
   agon::add_evaluate_command(app, exit_code);
+  agon::add_rank_command(app, exit_code);
   agon::add_data_command(app, exit_code);
   agon::add_info_command(app, exit_code);
   agon::add_completion_command(app, exit_code);

@@ -13,6 +13,8 @@ void add_train_command(CLI::App& app, int& exit_code);
 void add_predict_command(CLI::App& app, int& exit_code);
 /// `agon evaluate`: figures on labelled votes.
 void add_evaluate_command(CLI::App& app, int& exit_code);
+/// `agon rank`: leaderboards from votes.
+void add_rank_command(CLI::App& app, int& exit_code);
 /// `agon info`: the card of a model.
 void add_info_command(CLI::App& app, int& exit_code);
 /// `agon completion`: completions for a shell.
