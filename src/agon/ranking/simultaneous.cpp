@@ -91,9 +91,9 @@ float row_max(float z, const float* a, const float* s, std::size_t p) {
 
 // The order statistic that at most a share of 1 - level of the draws exceeds.
 double quantile(std::vector<float> draws, double level) {
-  std::sort(draws.begin(), draws.end());
   const double place = std::ceil(level * static_cast<double>(draws.size() + 1));
   const auto k = static_cast<std::size_t>(std::clamp(place, 1.0, static_cast<double>(draws.size())));
+  std::ranges::nth_element(draws, draws.begin() + static_cast<std::ptrdiff_t>(k - 1));
   return static_cast<double>(draws[k - 1]);
 }
 
