@@ -96,7 +96,7 @@ class Refitter {
       if (fast)
         half_gradient(half, x, gradient);
       else
-        paired::evaluate(shape_, drawn, {x.data(), fit_.layout.size()}, &gradient, nullptr);
+        paired::evaluate_gradient(shape_, drawn, {x.data(), fit_.layout.size()}, gradient);
       if (fit_.options.ridge > 0)
         for (std::size_t i = 0; i < fit_.competitors(); ++i) gradient[i] += fit_.options.ridge * x[i];
       const std::size_t n = gradient.size();

@@ -149,6 +149,18 @@ TEST(Bootstrap, SeedDecidesAndThreadsDoNot) {
   EXPECT_NE(bootstrap_battles(fit, table, {.draws = 60, .seed = 3}).value().draws.values, one);
 }
 
+TEST(Bootstrap, AModelWithoutTiesAtItsBoundaryStillDraws) {
+  BattleRows rows = random_rows(9, 4, 800);
+  for (auto& o : rows.outcome)
+    if (o == BattleOutcome::kTie) o = BattleOutcome::kBothBad;
+  const PairTable table = count_rows(rows);
+  const auto fit = fit_paired(table, 4, {.ties = TieModel::kBadThreshold}).value();
+  ASSERT_TRUE(fit.tie_at_boundary);
+  const auto boot = bootstrap_battles(fit, table, {.draws = 2000}).value();
+  EXPECT_EQ(boot.failed, 0U);
+  EXPECT_NEAR(boot.covariance().se(0) / sandwich_covariance(fit, table).se(0), 1, 0.08);
+}
+
 TEST(Bootstrap, DrawsWithoutAnOptimumAreCounted) {
   PairTable t;
   add(t, 0, 1, {20, 1, 0, 0});  // the one loss is missing from a third of the draws

@@ -63,6 +63,10 @@ struct Cell {
 double evaluate(const Shape& shape, std::span<const Cell> cells, std::span<const double> parameters,
                 std::vector<double>* gradient, Matrix* hessian, bool expected = false);
 
+/// The gradient alone, without the logarithms: what a bootstrap draw asks for.
+void evaluate_gradient(const Shape& shape, std::span<const Cell> cells, std::span<const double> parameters,
+                       std::vector<double>& gradient);
+
 /// Adds `kappa` to every entry of the strengths' block: makes the information regular, along the one
 /// direction (all strengths together) that the likelihood does not see, without touching sum-zero steps.
 void fix_gauge(Matrix& information, std::size_t competitors, double kappa);
