@@ -33,12 +33,20 @@ Result<Ratings> read_ratings(const std::string& path) {
   const auto model_at = static_cast<std::size_t>(model - header.begin());
   const auto rating_at = static_cast<std::size_t>(rating - header.begin());
   const std::string rating_name = *rating;
+  // `agon rank --by` writes several boards into one file: the first, of all votes, is the one that counts.
+  const auto board = std::ranges::find(header, "board");
+  std::string first_board;
 
   Ratings ratings;
   std::vector<std::string_view> fields;
   for (;;) {
     AGON_ASSIGN(const bool more, csv.next(fields));
     if (!more) break;
+    if (board != header.end()) {
+      const std::string_view own = fields[static_cast<std::size_t>(board - header.begin())];
+      if (csv.record() == 1) first_board = own;
+      if (own != first_board) continue;
+    }
     std::string name(fields[model_at]);
     repair_utf8(name);
     if (name.empty()) return std::unexpected(csv.error_here("empty model name", "model"));
