@@ -1,7 +1,6 @@
 #include "agon/base/hash.h"
 
 #include <fcntl.h>
-#include <sodium.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -9,12 +8,18 @@
 #include <cstring>
 #include <vector>
 
+#include "agon/base/sha256.h"
+
 namespace agon {
 namespace {
 
-std::string to_hex(const unsigned char (&digest)[crypto_hash_sha256_BYTES]) {
-  char hex[2 * crypto_hash_sha256_BYTES + 1];
-  sodium_bin2hex(hex, sizeof hex, digest, sizeof digest);
+std::string hex_digest(Sha256& hash) {
+  constexpr const char* kDigits = "0123456789abcdef";
+  std::string hex;
+  for (const unsigned char byte : hash.finish()) {
+    hex += kDigits[byte >> 4];
+    hex += kDigits[byte & 15];
+  }
   return hex;
 }
 
@@ -25,16 +30,15 @@ std::uint64_t hash64(std::string_view bytes, std::uint64_t seed) {
 }
 
 std::string sha256_hex(std::string_view bytes) {
-  unsigned char digest[crypto_hash_sha256_BYTES];
-  crypto_hash_sha256(digest, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
-  return to_hex(digest);
+  Sha256 hash;
+  hash.update(bytes.data(), bytes.size());
+  return hex_digest(hash);
 }
 
 Result<std::string> sha256_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return fail(std::string("cannot open: ") + std::strerror(errno), path);
-  crypto_hash_sha256_state state;
-  crypto_hash_sha256_init(&state);
+  Sha256 hash;
   std::vector<unsigned char> buffer(std::size_t{1} << 18);
   for (;;) {
     const ssize_t got = ::read(fd, buffer.data(), buffer.size());
@@ -45,12 +49,10 @@ Result<std::string> sha256_file(const std::string& path) {
       return fail(std::string("cannot read: ") + std::strerror(reason), path);
     }
     if (got == 0) break;
-    crypto_hash_sha256_update(&state, buffer.data(), static_cast<unsigned long long>(got));
+    hash.update(buffer.data(), static_cast<std::size_t>(got));
   }
   ::close(fd);
-  unsigned char digest[crypto_hash_sha256_BYTES];
-  crypto_hash_sha256_final(&state, digest);
-  return to_hex(digest);
+  return hex_digest(hash);
 }
 
 }  // namespace agon

@@ -204,13 +204,13 @@ std::uint32_t BattlePart::new_number(std::string_view name, std::uint64_t hash) 
   return competitors.add(repaired);
 }
 
-std::unexpected<Error> BattlePart::cannot_meet(std::string_view first, std::string_view second) {
-  for (const std::string_view name : {first, second}) {
-    if (trimmed(name).empty()) return fail("an empty name of a competitor");
-    if (trimmed(name).size() > kMaxName)
-      return fail(fmt::format("the name '{}' is longer than {} bytes", shown(name), kMaxName));
+Error BattlePart::cannot_meet(std::string_view first, std::string_view second) {
+  for (const std::string_view name : {trimmed(first), trimmed(second)}) {
+    if (name.empty()) return {.message = "an empty name of a competitor"};
+    if (name.size() > kMaxName)
+      return {.message = fmt::format("the name '{}' is longer than {} bytes", shown(name), kMaxName)};
   }
-  return fail(fmt::format("'{}' against itself", shown(trimmed(first))));
+  return {.message = fmt::format("'{}' against itself", shown(trimmed(first)))};
 }
 
 // ---- BattleBuilder

@@ -72,9 +72,9 @@ float style_of(std::string_view cell, bool& number) {
 
 // ---- One row
 
+/// The winner by the three flags; an Error when they do not tell one.
 template <class Fields>
-Result<BattleLabel> BattleCsv::read_label(const Fields& field, BattlePart& part) const {
-  if (columns_.winner != kNoColumn) return part.label(field(columns_.winner));
+Result<BattleLabel> BattleCsv::read_flags(const Fields& field) const {
   int flags[3];
   for (std::size_t i = 0; i < 3; ++i) {
     const std::string_view cell = field(columns_.flag[i]);
@@ -93,19 +93,23 @@ Result<BattleLabel> BattleCsv::read_label(const Fields& field, BattlePart& part)
 /// Adds the record to the part; false when the reading of this block ends with it.
 template <class Fields>
 bool BattleCsv::add_row(const Fields& field, BattlePart& part) const {
-  if (part.error) [[unlikely]] {  // stopped at an unknown label: see which others there are
-    (void)read_label(field, part);
-    return true;
+  BattleLabel label;
+  if (columns_.winner != kNoColumn) {
+    label = part.label(field(columns_.winner));
+    if (part.error) [[unlikely]]  // stopped at an unknown label: see which others there are
+      return true;
+    if (!label.known) [[unlikely]] {
+      const bool go_on = part.bad_row(in_column(BattlePart::unknown_label(field(columns_.winner)), "winner"),
+                                      options_.skip_bad);
+      part.label_unknown = !go_on;
+      return true;
+    }
+  } else {
+    const auto flags = read_flags(field);
+    if (!flags) return part.bad_row(flags.error(), options_.skip_bad);
+    label = *flags;
   }
-  const auto label = read_label(field, part);
-  if (!label) return part.bad_row(label.error(), options_.skip_bad);
-  if (!label->known) [[unlikely]] {
-    const bool go_on = part.bad_row(in_column(BattlePart::unknown_label(field(columns_.winner)), "winner"),
-                                    options_.skip_bad);
-    part.label_unknown = part.label_unknown || !go_on;
-    return true;
-  }
-  double weight = label->strong ? options_.strong_weight : 1;
+  double weight = label.strong ? options_.strong_weight : 1;
   if (columns_.weight != kNoColumn) {
     const std::string_view cell = field(columns_.weight);
     if (cell.size() == 1 && cell[0] >= '0' && cell[0] <= '9') {
@@ -133,8 +137,8 @@ bool BattleCsv::add_row(const Fields& field, BattlePart& part) const {
   }
   const std::string_view first = field(columns_.first), second = field(columns_.second);
   if (weight == 0) return true;
-  if (const auto added = part.add(first, second, label->outcome); !added)
-    return part.bad_row(added.error(), options_.skip_bad);
+  if (!part.add(first, second, label.outcome)) [[unlikely]]
+    return part.bad_row(BattlePart::cannot_meet(first, second), options_.skip_bad);
   if (weight != 1) part.set_weight(weight);
   if (time != BattleRows::kNoTime) part.set_time(time);
   for (std::size_t k = 0; k < columns_.codes.size(); ++k)

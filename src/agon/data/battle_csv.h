@@ -74,7 +74,7 @@ class BattleCsv {
   template <class Fields>
   bool add_row(const Fields& field, BattlePart& part) const;
   template <class Fields>
-  Result<BattleLabel> read_label(const Fields& field, BattlePart& part) const;
+  Result<BattleLabel> read_flags(const Fields& field) const;
   bool bad_width(std::size_t fields, std::uint64_t byte, BattlePart& part) const;
   bool too_long(std::size_t bytes, BattlePart& part) const;
 

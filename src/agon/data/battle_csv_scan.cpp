@@ -8,6 +8,17 @@
 #endif
 
 namespace agon::battle_parts {
+namespace {
+
+/// std::popcount is a call where the compiler may not count on the instruction.
+int bit_count(std::uint64_t x) {
+  x -= x >> 1 & 0x5555555555555555;
+  x = (x & 0x3333333333333333) + (x >> 2 & 0x3333333333333333);
+  x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0f;
+  return static_cast<int>(x * 0x0101010101010101 >> 56);
+}
+
+}  // namespace
 
 bool find_separators(std::string_view block, std::vector<std::uint32_t>& separators) {
   const char* const data = block.data();
@@ -29,7 +40,7 @@ bool find_separators(std::string_view block, std::vector<std::uint32_t>& separat
     }
     if (separators.size() < used + 64) separators.resize(2 * separators.size() + 4096);
     std::uint32_t* out = separators.data() + used;
-    const int found = std::popcount(mask);
+    const int found = bit_count(mask);
     used += static_cast<std::size_t>(found);
     // Eight at once without asking for each whether it is there: a battle has about as many a 64 bytes.
     for (int k = 0; k < found; k += 8) {

@@ -327,7 +327,7 @@ Result<bool> BattleRecord::Impl::read_vote(dom::object record, BattlePart& part)
   std::string_view first, second;
   AGON_TRY(read_competitors(first, second));
   if (weight == 0) return true;
-  AGON_TRY(part.add(first, second, label.outcome));
+  if (!part.add(first, second, label.outcome)) return std::unexpected(BattlePart::cannot_meet(first, second));
   if (weight != 1) part.set_weight(weight);
   if (!keep) return true;
   keep_rest(record, time, part);
@@ -462,7 +462,8 @@ Status BattleRecord::Impl::read_games(dom::object record, BattlePart& part) {
     }
     const double weight = played[i].label.strong ? options.strong_weight : 1;
     if (weight == 0) continue;
-    AGON_TRY(part.add(i == 0 ? baseline : model, i == 0 ? model : baseline, played[i].label.outcome));
+    if (!part.add(i == 0 ? baseline : model, i == 0 ? model : baseline, played[i].label.outcome))
+      return std::unexpected(BattlePart::cannot_meet(baseline, model));
     if (weight != 1) part.set_weight(weight);
     if (keep) keep_rest(record, time, part);
   }
@@ -475,7 +476,7 @@ Status BattleRecord::Impl::graded(std::string_view first, std::string_view secon
                                 : share == 0   ? BattleOutcome::kB
                                 : share == 0.5 ? BattleOutcome::kTie
                                                : BattleOutcome::kShare;
-  AGON_TRY(part.add(first, second, outcome));
+  if (!part.add(first, second, outcome)) return std::unexpected(BattlePart::cannot_meet(first, second));
   if (outcome == BattleOutcome::kShare) part.set_share(share);
   if (weight != 1) part.set_weight(weight);
   return {};

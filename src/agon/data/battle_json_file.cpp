@@ -20,7 +20,6 @@ namespace dom = simdjson::dom;
 
 constexpr std::size_t kBatchBytes = std::size_t{1} << 18;
 constexpr std::size_t kBatches = 32;
-constexpr std::uint64_t kMaxCountsBytes = std::uint64_t{1} << 30;
 constexpr std::size_t kMaxModels = 1'000'000;
 
 /// Records that one thread reads.

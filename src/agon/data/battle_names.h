@@ -47,6 +47,33 @@ inline std::uint64_t text_hash(std::string_view text) {
   return fold(x ^ state ^ k0, y ^ k1);
 }
 
+/// Whether `n` bytes at two places are the same: by words, since names are too short for a call.
+inline bool same_bytes(const char* x, const char* y, std::size_t n) {
+  const auto differ8 = [&](std::size_t at) {
+    std::uint64_t a, b;
+    std::memcpy(&a, x + at, 8);
+    std::memcpy(&b, y + at, 8);
+    return a ^ b;
+  };
+  if (n >= 8) {
+    std::uint64_t differ = differ8(n - 8);
+    for (std::size_t i = 0; i + 8 < n; i += 8) differ |= differ8(i);
+    return differ == 0;
+  }
+  if (n >= 4) {
+    std::uint32_t a, b, c, d;
+    std::memcpy(&a, x, 4);
+    std::memcpy(&b, y, 4);
+    std::memcpy(&c, x + n - 4, 4);
+    std::memcpy(&d, y + n - 4, 4);
+    return ((a ^ b) | (c ^ d)) == 0;
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    if (x[i] != y[i]) return false;
+  }
+  return true;
+}
+
 /// Open addressing over copies of the texts. clear() keeps the memory, so that one table serves many
 /// blocks of a file.
 class NameTable {
@@ -63,8 +90,7 @@ class NameTable {
       const std::uint32_t slot = slots_[i];
       if (slot == 0) return kNone;
       const Entry& entry = entries_[slot - 1];
-      if (entry.hash == hash && entry.size == text.size() &&
-          std::memcmp(entry.at, text.data(), text.size()) == 0)
+      if (entry.hash == hash && entry.size == text.size() && same_bytes(entry.at, text.data(), text.size()))
         return slot - 1;
     }
   }

@@ -97,16 +97,18 @@ class BattlePart {
   void clear();
   [[nodiscard]] std::size_t size() const { return a.size(); }
 
-  /// Adds a battle between competitors by name; an Error (without place) when they can't have met.
-  [[nodiscard]] Status add(std::string_view first, std::string_view second, BattleOutcome how) {
+  /// Adds a battle between competitors by name; false when they can't have met.
+  [[nodiscard]] bool add(std::string_view first, std::string_view second, BattleOutcome how) {
     const std::uint32_t x = number(first), y = number(second);
     if (x == y || x == NameTable::kNone || y == NameTable::kNone) [[unlikely]]
-      return cannot_meet(first, second);
+      return false;
     a.push_back(x);
     b.push_back(y);
     outcome.push_back(how);
-    return {};
+    return true;
   }
+  /// Why they can't.
+  [[nodiscard]] static Error cannot_meet(std::string_view first, std::string_view second);
   /// The parts of the battle last added that aren't those of every battle.
   void set_share(double value);
   void set_weight(double value);
@@ -144,7 +146,6 @@ class BattlePart {
     return found != NameTable::kNone ? found : new_number(name, hash);
   }
   std::uint32_t new_number(std::string_view name, std::uint64_t hash);
-  static std::unexpected<Error> cannot_meet(std::string_view first, std::string_view second);
 };
 
 /// The longest name of a competitor in bytes.
