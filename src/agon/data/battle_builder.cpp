@@ -19,7 +19,7 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr std::size_t kMaxLabels = 1000;  // told apart in counting; a file has a handful
 constexpr std::size_t kMaxCode = 100;     // bytes of a code's value that are kept
 constexpr std::size_t kMaxSkipList = 100;
-constexpr std::uint64_t kMaxExpanded = 200'000'000;  // battles made from pair counts
+constexpr std::uint64_t kMaxExpanded = 50'000'000;  // battles made from pair counts
 
 /// Values of a column of codes are short; a text (a prompt, say) stands there by its beginning and hash.
 std::string shortened(std::string_view value) {
@@ -130,6 +130,11 @@ void BattlePart::set_code(Codes& column, std::string_view value) {
 }
 
 void BattlePart::set_style(Style& column, float value_a, float value_b) {
+  if (column.a.size() + 1 == a.size()) {
+    column.a.push_back(value_a);
+    column.b.push_back(value_b);
+    return;
+  }
   if (column.a.size() < a.size()) {
     column.a.resize(a.size(), kNan);
     column.b.resize(a.size(), kNan);
@@ -196,12 +201,18 @@ void BattlePart::unjudged(std::string why) {
   skip_list.push_back(std::move(error));
 }
 
-std::uint32_t BattlePart::new_number(std::string_view name, std::uint64_t hash) {
-  if (name.empty() || name.size() > kMaxName) return NameTable::kNone;
-  if (is_valid_utf8(name)) return competitors.add(name, hash);
-  std::string repaired;
-  append_repaired_utf8(repaired, name);
-  return competitors.add(repaired);
+bool BattlePart::add_new(std::string_view first, std::string_view second, BattleOutcome how) {
+  std::string repaired[2];
+  for (const auto& [name, text] : {std::pair(&first, &repaired[0]), std::pair(&second, &repaired[1])}) {
+    if (name->empty() || name->size() > kMaxName) return false;
+    if (is_valid_utf8(*name)) continue;
+    append_repaired_utf8(*text, *name);
+    *name = *text;
+  }
+  if (first == second) return false;
+  const std::uint32_t x = competitors.add(first);
+  push(x, competitors.add(second), how);
+  return true;
 }
 
 Error BattlePart::cannot_meet(std::string_view first, std::string_view second) {

@@ -23,10 +23,8 @@ namespace {
 constexpr std::size_t kNoColumn = BattleColumns::kNoColumn;
 constexpr std::size_t npos = std::string_view::npos;
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-// A block and the places of its separators stay in a core's second-level cache.
-constexpr std::uint64_t kBlock = std::uint64_t{1} << 18;
 constexpr std::size_t kBlocksAtOnce = 64;
-constexpr std::size_t kBuffer = kBlock * kBlocksAtOnce;
+constexpr std::size_t kBuffer = BattleCsv::kBlock * kBlocksAtOnce;
 constexpr std::size_t kMaxColumns = 100'000;
 
 bool is_line_end(char c) { return c == '\n' || c == '\r'; }
@@ -61,8 +59,15 @@ Error in_column(Error error, std::string_view column) {
 /// A number of an answer; NAN for an empty cell or, with `number` set to false, for what is none.
 float style_of(std::string_view cell, bool& number) {
   cell = trimmed(cell);
-  double value = 0;
   if (cell.empty()) return kNan;
+  if (cell.size() <= 7) {  // mostly counts
+    std::uint32_t count = 0;
+    std::size_t i = 0;
+    for (; i < cell.size() && cell[i] >= '0' && cell[i] <= '9'; ++i)
+      count = count * 10 + static_cast<unsigned>(cell[i] - '0');
+    if (i == cell.size()) return static_cast<float>(count);
+  }
+  double value = 0;
   if (number_of(cell, value) && std::isfinite(value)) return static_cast<float>(value);
   number = false;
   return kNan;
@@ -338,7 +343,7 @@ std::vector<BattleCsv::Block> BattleCsv::line_blocks(std::string_view bytes, std
                                                      bool last) const {
   std::vector<Block> blocks;
   while (blocks.size() < kBlocksAtOnce && at < bytes.size()) {
-    const std::uint64_t limit = ((offset_ + at) / kBlock + 1) * kBlock - offset_;
+    const std::uint64_t limit = ((offset_ + at) / block_ + 1) * block_ - offset_;
     std::size_t end = npos;
     if (limit <= bytes.size()) end = next_line_end(bytes, limit - 1);
     if (end == npos) {
@@ -364,7 +369,7 @@ std::vector<BattleCsv::Block> BattleCsv::exact_blocks(std::string_view bytes, st
       end = bytes.size();
     }
     at = end;
-    if ((offset_ + at) / kBlock == (offset_ + begin) / kBlock) continue;
+    if ((offset_ + at) / block_ == (offset_ + begin) / block_) continue;
     blocks.push_back({begin, at});
     begin = at;
   }

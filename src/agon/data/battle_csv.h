@@ -47,7 +47,10 @@ struct BattleColumns {
 /// are found one after the other by following the grammar, and then the blocks are read at once.
 class BattleCsv {
  public:
-  BattleCsv(const ReadBattles& options, BattleBuilder& builder) : options_(options), builder_(builder) {}
+  /// A block and the places of its separators stay in a core's second-level cache.
+  static constexpr std::size_t kBlock = std::size_t{1} << 18;
+  BattleCsv(const ReadBattles& options, BattleBuilder& builder, std::size_t block = kBlock)
+      : options_(options), builder_(builder), block_(block) {}
 
   /// Reads what is whole in `bytes`, which begins where the last call stopped; returns how many bytes
   /// were used. With `last`, uses all. `bytes` has to grow until something can be used.
@@ -80,6 +83,7 @@ class BattleCsv {
 
   const ReadBattles& options_;
   BattleBuilder& builder_;
+  const std::size_t block_;
   BattleColumns columns_;
   std::uint64_t offset_ = 0;
   bool has_header_ = false, quoted_ = false, skipping_ = false;

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agon/base/error.h"
 #include "agon/base/file.h"
@@ -30,6 +32,38 @@ class BattleRecord {
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
+};
+
+/// Records for several threads at once: each borrows one.
+class BattleRecordPool {
+ public:
+  explicit BattleRecordPool(const ReadBattles& options) : options_(options) {}
+  [[nodiscard]] BattleRecord borrow();
+  void give_back(BattleRecord record);
+
+ private:
+  const ReadBattles& options_;
+  std::mutex mutex_;
+  std::vector<BattleRecord> idle_;
+};
+
+/// Takes the bytes of a JSON Lines file in pieces, as BattleCsv does of a CSV: for files that grow.
+class BattleJsonLines {
+ public:
+  BattleJsonLines(const ReadBattles& options, BattleBuilder& builder)
+      : options_(options), builder_(builder), pool_(options) {}
+  /// Reads the whole lines in `bytes`, which begins where the last call stopped; returns how many bytes were
+  /// used. `bytes` has to grow until something can be used.
+  [[nodiscard]] Result<std::size_t> feed(std::string_view bytes);
+
+ private:
+  void read_block(std::string_view block, BattleRecord& record, BattlePart& part) const;
+
+  const ReadBattles& options_;
+  BattleBuilder& builder_;
+  BattleRecordPool pool_;
+  std::vector<BattlePart> parts_;
+  bool skipping_ = false;
 };
 
 /// {"models": [...], "X": [[i, j], ...], "Y": [[wins of i, wins of j, ties, both bad], ...]}.

@@ -6,7 +6,6 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <mutex>
 #include <optional>
 
 #include "agon/base/parallel.h"
@@ -156,9 +155,7 @@ Status read_json_battles(std::unique_ptr<ByteSource> source, const ReadBattles& 
   JsonRecordReader records(std::move(source), path, options.max_row_bytes);
   std::vector<Batch> batches(kBatches);
   std::vector<BattlePart> parts(kBatches);
-  // A parser for each thread that happens to work, lent out.
-  std::mutex mutex;
-  std::vector<BattleRecord> idle;
+  BattleRecordPool pool(options);
   bool first = true, end = false;
   std::optional<Error> broken;
   while (!end) {
@@ -196,19 +193,10 @@ Status read_json_battles(std::unique_ptr<ByteSource> source, const ReadBattles& 
       ++used;
     }
     parallel_for(used, [&](std::size_t k) {
-      std::optional<BattleRecord> record;
-      {
-        const std::lock_guard lock(mutex);
-        if (!idle.empty()) {
-          record.emplace(std::move(idle.back()));
-          idle.pop_back();
-        }
-      }
-      if (!record) record.emplace(options);
+      BattleRecord record = pool.borrow();
       parts[k].clear();
-      read_batch(batches[k], *record, options.skip_bad, parts[k]);
-      const std::lock_guard lock(mutex);
-      idle.push_back(std::move(*record));
+      read_batch(batches[k], record, options.skip_bad, parts[k]);
+      pool.give_back(std::move(record));
     });
     AGON_TRY(builder.merge(std::span(parts).first(used)));
     if (progress) progress(stage, records.source().raw_bytes_read(), records.source().raw_size());

@@ -99,12 +99,13 @@ class BattlePart {
 
   /// Adds a battle between competitors by name; false when they can't have met.
   [[nodiscard]] bool add(std::string_view first, std::string_view second, BattleOutcome how) {
-    const std::uint32_t x = number(first), y = number(second);
+    first = name_of(first);
+    second = name_of(second);
+    const std::uint64_t hash_first = text_hash(first), hash_second = text_hash(second);
+    const std::uint32_t x = competitors.find(first, hash_first), y = competitors.find(second, hash_second);
     if (x == y || x == NameTable::kNone || y == NameTable::kNone) [[unlikely]]
-      return false;
-    a.push_back(x);
-    b.push_back(y);
-    outcome.push_back(how);
+      return add_new(first, second, how);
+    push(x, y, how);
     return true;
   }
   /// Why they can't.
@@ -139,13 +140,17 @@ class BattlePart {
   [[nodiscard]] static Error unknown_label(std::string_view text);
 
  private:
-  std::uint32_t number(std::string_view name) {
-    if (!name.empty() && (name.front() <= ' ' || name.back() <= ' ')) name = trimmed(name);
-    const std::uint64_t hash = text_hash(name);
-    const std::uint32_t found = competitors.find(name, hash);
-    return found != NameTable::kNone ? found : new_number(name, hash);
+  static std::string_view name_of(std::string_view cell) {
+    const bool plain = !cell.empty() && cell.front() > ' ' && cell.back() > ' ';
+    return plain ? cell : trimmed(cell);
   }
-  std::uint32_t new_number(std::string_view name, std::uint64_t hash);
+  void push(std::uint32_t x, std::uint32_t y, BattleOutcome how) {
+    a.push_back(x);
+    b.push_back(y);
+    outcome.push_back(how);
+  }
+  /// Names that are new, or those that can't meet: the latter are not numbered.
+  bool add_new(std::string_view first, std::string_view second, BattleOutcome how);
 };
 
 /// The longest name of a competitor in bytes.

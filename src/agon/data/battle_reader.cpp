@@ -1,5 +1,6 @@
 // read_battles: tells the form of each file and hands it to its reader.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -136,27 +137,41 @@ Status read_one(const std::string& path, const ReadBattles& options, BattleBuild
   return read_source(std::move(source), options, builder, progress);
 }
 
+/// A file without a single battle is an Error.
+Status check_source(const BattleSource& source) {
+  if (source.rows > 0) return {};
+  if (source.skipped == 0) return fail("no battles in the file", source.path);
+  return fail(fmt::format("no usable battle: all {} rows were skipped, the first because: {}", source.skipped,
+                          source.skip_list.front().message),
+              source.path);
+}
+
 }  // namespace
 
 Result<BattleSet> read_battles(const std::vector<std::string>& paths, const ReadBattles& options,
                                const Progress& progress) {
   BattleBuilder builder(options);
   for (const std::string& path : paths) {
+    // The file is read a second time for its hash, on another core and from the page cache.
     std::future<Result<std::string>> hash;
     if (path != "-") hash = std::async(std::launch::async, [path] { return sha256_file(path); });
     builder.begin_source(path);
     AGON_TRY(read_one(path, options, builder, progress));
-    const BattleSource& source = builder.source();
-    if (source.rows == 0) {
-      if (source.skipped == 0) return fail("no battles in the file", path);
-      return fail("no usable battle: all " + std::to_string(source.skipped) +
-                      " rows were skipped, the first because: " + source.skip_list.front().message,
-                  path);
-    }
+    AGON_TRY(check_source(builder.source()));
     if (hash.valid()) {
       AGON_ASSIGN(builder.source().sha256, hash.get());
     }
   }
+  return std::move(builder).finish();
+}
+
+Result<BattleSet> read_battles_from_memory(std::string bytes, const std::string& name,
+                                           const ReadBattles& options) {
+  BattleBuilder builder(options);
+  builder.begin_source(name).bytes = bytes.size();
+  AGON_ASSIGN(auto source, open_memory(std::move(bytes), name));
+  AGON_TRY(read_source(std::move(source), options, builder, {}));
+  AGON_TRY(check_source(builder.source()));
   return std::move(builder).finish();
 }
 

@@ -74,8 +74,10 @@ struct BattleRows {
 
 struct BattleSource {
   std::string path, sha256, form;  ///< form: "CSV battles", "pair counts", "arena-hard games", ...
-  std::uint64_t bytes = 0, rows = 0, skipped = 0;
-  std::vector<Error> skip_list;  ///< the first 100
+  std::uint64_t bytes = 0;         ///< of the file on disk
+  std::uint64_t rows = 0;          ///< battles it gave
+  std::uint64_t skipped = 0;       ///< bad rows passed over, and battles that nobody decided
+  std::vector<Error> skip_list;    ///< the first 100
 };
 
 struct BattleSet {
@@ -108,5 +110,8 @@ struct ReadBattles {
 /// negative or not finite (a weight of 0 drops the row).
 [[nodiscard]] Result<BattleSet> read_battles(const std::vector<std::string>& paths,
                                              const ReadBattles& options, const Progress& progress = {});
+/// The same of one file in memory (tests, fuzzing); `name` stands for the path in errors.
+[[nodiscard]] Result<BattleSet> read_battles_from_memory(std::string bytes, const std::string& name,
+                                                         const ReadBattles& options);
 
 }  // namespace agon
