@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <map>
 #include <memory>
 
 #include "agon/base/file.h"
@@ -13,6 +12,7 @@
 #include "agon/ranking/board_text.h"
 #include "agon/report/terminal.h"
 #include "rank_input.h"
+#include "rank_verbs.h"
 #include "verbs.h"
 
 namespace agon {
@@ -28,17 +28,17 @@ struct RankCommand {
   std::size_t top = 0;
 };
 
-const std::map<std::string, TieModel> kTieModels = {{"half", TieModel::kHalf},
-                                                    {"davidson", TieModel::kDavidson},
-                                                    {"rao-kupper", TieModel::kRaoKupper},
-                                                    {"bad-threshold", TieModel::kBadThreshold}};
+constexpr TieModel kTieModels[] = {TieModel::kHalf, TieModel::kDavidson, TieModel::kRaoKupper,
+                                   TieModel::kBadThreshold};
+constexpr IntervalKind kIntervals[] = {IntervalKind::kSandwich,           IntervalKind::kModel,
+                                       IntervalKind::kClustered,          IntervalKind::kBootstrap,
+                                       IntervalKind::kClusteredBootstrap, IntervalKind::kProfile};
 
-std::map<std::string, IntervalKind> interval_kinds() {
-  std::map<std::string, IntervalKind> out;
-  for (const IntervalKind kind :
-       {IntervalKind::kSandwich, IntervalKind::kModel, IntervalKind::kClustered, IntervalKind::kBootstrap,
-        IntervalKind::kClusteredBootstrap, IntervalKind::kProfile})
-    out.emplace(interval_name(kind), kind);
+/// The names of a list of choices, for the check of an option.
+template <class Choices, class Name>
+std::vector<std::string> names_of(const Choices& choices, const Name& name) {
+  std::vector<std::string> out;
+  for (const auto choice : choices) out.emplace_back(name(choice));
   return out;
 }
 
@@ -169,10 +169,15 @@ void add_board_options(CLI::App& rank, RankCommand& c) {
   rank.add_option("--base", o.base, "Mean of all ratings, without an anchor")
       ->type_name("X")
       ->capture_default_str();
-  rank.add_option("--tie", o.model.ties,
-                  "What a tie is: half (half a win each), davidson, rao-kupper, or bad-threshold (both "
-                  "bad is an outcome of its own)")
-      ->transform(CLI::CheckedTransformer(kTieModels))
+  rank.add_option_function<std::string>(
+          "--tie",
+          [&o](const std::string& name) {
+            for (const TieModel model : kTieModels)
+              if (name == tie_model_name(model)) o.model.ties = model;
+          },
+          "What a tie is: half a win each, an outcome by Davidson or by Rao and Kupper, or with both bad as "
+          "a fourth one")
+      ->check(CLI::IsMember(names_of(kTieModels, tie_model_name)))
       ->type_name("MODEL")
       ->default_str("half");
   rank.add_flag("--drop-both-bad", o.model.drop_both_bad,
@@ -186,9 +191,14 @@ void add_board_options(CLI::App& rank, RankCommand& c) {
                 "Firth's penalty: the same without a number to choose (half-win ties only)");
   rank.add_flag("--balance-pairs", o.balance_pairs,
                 "Weigh votes so that every pair counts alike however often it met");
-  rank.add_option("--intervals", o.intervals,
-                  "sandwich, model, clustered, bootstrap, clustered-bootstrap or profile")
-      ->transform(CLI::CheckedTransformer(interval_kinds()))
+  rank.add_option_function<std::string>(
+          "--intervals",
+          [&o](const std::string& name) {
+            for (const IntervalKind kind : kIntervals)
+              if (name == interval_name(kind)) o.intervals = kind;
+          },
+          "How intervals are made")
+      ->check(CLI::IsMember(names_of(kIntervals, interval_name)))
       ->type_name("KIND")
       ->default_str("sandwich");
   rank.add_option("--cluster", o.cluster,
@@ -231,6 +241,7 @@ void add_rank_command(CLI::App& app, int& exit_code) {
   const auto c = std::make_shared<RankCommand>();
   add_input_options(*rank, c->input, false);
   add_board_options(*rank, *c);
+  add_rank_watch(*rank, exit_code);
 
   rank->callback([c, rank, &exit_code] {
     if (!rank->get_subcommands().empty()) return;  // check, next and watch have callbacks of their own

@@ -59,10 +59,12 @@ class CliDocs(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.verbs = verbs()
-        cls.leaves = [verb for verb in cls.verbs if not any(v[: len(verb)] == verb and v != verb for v in cls.verbs)]
+        # `agon rank` does something itself and has verbs below it; `agon data` only has verbs below it.
+        cls.leaves = [verb for verb in cls.verbs
+                      if not any(v[: len(verb)] == verb and v != verb for v in cls.verbs) or "Positionals:" in help_of(*verb)]
 
     def test_the_main_verbs_exist(self):
-        for verb in [("train",), ("predict",), ("evaluate",), ("data", "check"), ("info",), ("completion",)]:
+        for verb in [("train",), ("predict",), ("evaluate",), ("data", "check"), ("rank",), ("info",), ("completion",)]:
             self.assertIn(verb, self.leaves)
 
     def check(self, sections, where):

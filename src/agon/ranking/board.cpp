@@ -113,6 +113,28 @@ void graph_warnings(Board& board) {
         g.normalised_connectivity));
 }
 
+/// Why a number of the answers has no finite effect, in words, or "".
+std::string nothing_to_control(const PairedColumn& column, const BattleRows& battles, bool drop_both_bad) {
+  std::uint64_t with = 0, against = 0;  // votes for the answer with more of it, and for the other
+  for (std::size_t i = 0; i < column.a.size(); ++i) {
+    const bool more = column.a[i] > column.b[i], less = column.a[i] < column.b[i];
+    const BattleOutcome outcome = battles.outcome[i];
+    if ((!more && !less) || (drop_both_bad && outcome == BattleOutcome::kBothBad)) continue;
+    if (outcome == BattleOutcome::kA || outcome == BattleOutcome::kB) {
+      ++((outcome == BattleOutcome::kA) == more ? with : against);
+    } else {
+      ++with;
+      ++against;
+    }
+  }
+  if (with + against == 0) return "is the same in both answers of every vote";
+  if (against == 0)
+    return fmt::format("differs in {} votes, and the answer with more of it always won", with);
+  if (with == 0)
+    return fmt::format("differs in {} votes, and the answer with less of it always won", against);
+  return {};
+}
+
 Status add_style(Board& board, const BattleRows& battles, std::span<const std::uint32_t> cluster,
                  const RatingScale& scale, const std::vector<std::string>& names) {
   const BoardOptions& o = board.options;
@@ -121,11 +143,20 @@ Status add_style(Board& board, const BattleRows& battles, std::span<const std::u
     const auto found = std::ranges::find(battles.style, want, &PairedColumn::name);
     if (found == battles.style.end())
       return fail(fmt::format("no column '{}' of the answers to control for", want));
+    if (const std::string reason = nothing_to_control(*found, battles, o.model.drop_both_bad);
+        !reason.empty()) {
+      board.warnings.push_back(fmt::format("Style: '{}' {}, so it is not controlled for.", want, reason));
+      continue;
+    }
     StyleScale how;
     how.centre = o.style_centre;
     AGON_ASSIGN(Covariate covariate, style_covariate(*found, how));
     covariates.push_back(std::move(covariate));
   }
+  if (!board.fit.penalty().empty())
+    board.warnings.push_back(fmt::format(
+        "Style-controlled ratings are not shrunk: they have no {}. With few votes they go further.",
+        board.fit.penalty()));
   StyleOptions style;
   style.drop_both_bad = o.model.drop_both_bad;
   style.position = o.model.position;

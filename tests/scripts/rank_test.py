@@ -1,0 +1,184 @@
+"""Runs of `agon rank`: boards from every form of votes, and how every bad file and bad call ends."""
+
+import csv
+import gzip
+import json
+import os
+import subprocess
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+PROGRAM = os.environ["AGON_PROGRAM"]
+ROOT = Path(__file__).resolve().parents[2]
+COUNTS = ROOT / "data/battles/arena_2024-08-14_pair_counts.json.gz"
+VOTES = ROOT / "data/votes/mt_bench_human.csv.gz"
+HEADER = "model_a,model_b,winner\n"
+ROUND = HEADER + "a,b,model_a\nb,c,model_a\nc,a,model_a\na,b,tie\n" * 5
+
+
+def agon(*words, cwd=None, stdin=""):
+    return subprocess.run([PROGRAM, *map(str, words)], cwd=cwd, input=stdin, capture_output=True, text=True, timeout=300)
+
+
+class Rank(unittest.TestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.folder = Path(scratch.name)
+
+    def path(self, name, content):
+        path = self.folder / name
+        path.write_text(content, encoding="utf-8")
+        return path
+
+    def fails(self, code, *words, **more):
+        run = agon("rank", *words, **more)
+        self.assertEqual(run.returncode, code, run.stdout + run.stderr)
+        self.assertEqual(run.stdout, "")
+        return run.stderr
+
+    def board(self, *words):
+        out = self.folder / "board.json"
+        run = agon("rank", *words, "-q", "-o", out)
+        self.assertEqual((run.returncode, run.stdout), (0, ""), run.stderr)
+        return json.loads(out.read_text())["board"]
+
+    def test_the_published_arena_of_august_2024(self):
+        board = self.board(COUNTS, "--anchor", "mixtral-8x7b-instruct-v0.1=1114")
+        top = [(row["model"], row["rating"]) for row in board["models"][:3]]
+        expected = [("chatgpt-4o-latest", 1315.156092), ("gemini-1.5-pro-exp-0801", 1298.419702), ("gpt-4o-2024-05-13", 1285.827775)]
+        for (name, rating), (wanted_name, wanted) in zip(top, expected):
+            self.assertEqual(name, wanted_name)
+            self.assertAlmostEqual(rating, wanted, places=5)
+        self.assertTrue(board["converged"])
+        self.assertLess(board["gradient_norm"], 1e-9)
+
+    def test_likelihoods_of_the_tie_models(self):
+        board = self.board(COUNTS, "--drop-both-bad")
+        loss = {row["model"]: row["loss"] for row in board["tie_models"]}
+        self.assertAlmostEqual(loss["half"], 0.655411, places=6)
+        self.assertAlmostEqual(loss["rao-kupper"], 1.009483, places=6)
+        self.assertAlmostEqual(loss["davidson"], 1.010007, places=6)
+
+    def test_every_form_gives_the_same_board(self):
+        rows = [("a", "b", "model_a"), ("b", "a", "model_b"), ("a", "c", "tie"), ("c", "b", "model_a"), ("b", "c", "model_a"),
+                ("c", "a", "model_a"), ("a", "b", "tie (bothbad)")]
+        plain = self.path("plain.csv", HEADER + "".join(f"{a},{b},{w}\n" for a, b, w in rows))
+        named = self.path("named.csv", "left,right,verdict\n" + "".join(f"{a},{b},{w}\n" for a, b, w in rows))
+        lines = self.path("lines.jsonl", "".join(json.dumps({"model_a": a, "model_b": b, "winner": w}) + "\n" for a, b, w in rows))
+        array = self.path("array.json", json.dumps([{"model_a": a, "model_b": b, "winner": w} for a, b, w in rows]))
+        packed = self.folder / "packed.csv.gz"
+        packed.write_bytes(gzip.compress(plain.read_bytes()))
+        boards = [self.board(plain), self.board(named, "--first", "left", "--second", "right", "--winner", "verdict"),
+                  self.board(lines), self.board(array), self.board(packed)]
+        for board in boards[1:]:
+            self.assertEqual(board["models"], boards[0]["models"])
+        run = agon("rank", "-", stdin=plain.read_text())
+        self.assertEqual(run.returncode, 0, run.stderr)
+
+    def test_the_same_bytes_on_any_number_of_threads(self):
+        outputs = []
+        for threads in (1, 3):
+            out = self.folder / f"{threads}.csv"
+            self.assertEqual(agon("rank", COUNTS, "-q", "-o", out, "--threads", threads, "--intervals", "bootstrap", "--draws", 50).returncode, 0)
+            outputs.append(out.read_bytes())
+        self.assertEqual(*outputs)
+
+    def test_files_of_a_board(self):
+        votes = self.path("votes.csv", ROUND)
+        names = ["b.csv", "b.json", "b.md"]
+        run = agon("rank", votes, *[word for name in names for word in ("-o", name)], cwd=self.folder)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        with open(self.folder / "b.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual(sorted(row["model"] for row in rows), ["a", "b", "c"])
+        self.assertTrue(all(row["converged"] == "1" for row in rows))
+        self.assertIn("| a", (self.folder / "b.md").read_text())
+
+    def test_categories_clusters_and_style_on_real_votes(self):
+        run = agon("rank", VOTES, "--style", "--by", "category", "--cluster", "judge", "--top", 3)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("gpt-4", run.stdout)
+        self.assertIn("Ranks by 'category'", run.stdout)
+        self.assertIn("clusters of 'judge'", run.stdout)
+        self.assertIn("words", run.stdout)
+
+    def test_bad_calls(self):
+        votes = self.path("votes.csv", ROUND)
+        self.assertIn("files", self.fails(2))
+        self.assertIn("NAME=NUMBER", self.fails(2, votes, "--anchor", "a"))
+        self.assertIn("NAME=NUMBER", self.fails(2, votes, "--anchor", "a=high"))
+        self.assertIn(".html, .csv, .json or .md", self.fails(2, votes, "-o", "board.png"))
+        self.assertIn("--by", self.fails(2, votes, "--composite", "x=1"))
+        self.assertIn("half,davidson", self.fails(2, votes, "--tie", "coin"))
+        self.assertIn("anchor 'z'", self.fails(1, votes, "--anchor", "z=1"))
+        self.assertIn("colour", self.fails(2, votes, "--by", "colour"))
+        self.assertIn("NAME_a and NAME_b", self.fails(2, votes, "--style"))
+        self.assertIn("no_such", self.fails(1, "no_such.csv"))
+
+    def test_bad_votes(self):
+        def error(body, *words):
+            return self.fails(1, self.path("bad.csv", body), *words)
+
+        self.assertIn("empty", error(""))
+        self.assertIn("row 2", error(HEADER + "a,b,model_a\na,a,model_a\n"))
+        self.assertIn("itself", error(HEADER + "a,b,model_a\na,a,model_a\n"))
+        self.assertIn("empty", error(HEADER + "a,b,model_a\n,b,model_a\n"))
+        unknown = error(HEADER + "a,b,model_a\na,b,nobody\nb,a,whoever\n")
+        self.assertIn("nobody", unknown)
+        self.assertIn("model_a", unknown)
+        for weight in ("-1", "nan", "inf", "x"):
+            self.assertIn("weight", error(f"model_a,model_b,winner,weight\na,b,model_a,{weight}\n"))
+        self.assertIn("a", error(HEADER + "a,b,model_a\n" * 5))  # one pair, always won: no finite rating
+        self.assertIn("ridge", error(HEADER + "a,b,model_a\n" * 5))
+        self.assertNotEqual("", error(HEADER + "a,b,model_a\nb,a,model_a\nc,d,model_a\nd,c,model_a\n"))  # two islands
+        self.assertNotEqual("", error(HEADER))
+
+    def test_small_but_good_votes(self):
+        ties = self.board(self.path("ties.csv", HEADER + "a,b,tie\n" * 4 + "b,c,tie\n" * 4))
+        self.assertEqual({round(row["rating"], 6) for row in ties["models"]}, {1000})
+        pair = self.board(self.path("pair.csv", HEADER + "a,b,model_a\n" * 3 + "a,b,model_b\n"))
+        self.assertAlmostEqual(pair["models"][0]["rating"] - pair["models"][1]["rating"], 400 * 0.47712125472, places=4)
+        won = self.board(self.path("won.csv", HEADER + "a,b,model_a\n" * 5), "--firth")
+        self.assertIn("Firth", won["penalty"])
+
+    def test_bad_rows_are_skipped_and_counted_when_asked(self):
+        votes = self.path("votes.csv", ROUND + "a,a,tie\na,b,who\n")
+        run = agon("rank", votes, "--skip-bad")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("2 bad rows skipped", run.stderr)
+
+    def test_watch_reads_whole_lines_only_and_goes_on(self):
+        log = self.path("log.jsonl", "")
+        line = '{"model_a":"%s","model_b":"%s","winner":"%s"}\n'
+        out = self.folder / "board.json"
+        process = subprocess.Popen(
+            [PROGRAM, "rank", "watch", log, "-o", out, "--every", "0.05", "--until-idle", "2"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        with open(log, "a") as file:
+            file.write(line % ("a", "b", "model_a") + line % ("b", "a", "model_a") + '{"model_a":"a","mod')
+            file.flush()
+            time.sleep(0.5)
+            file.write('el_b":"b","winner":"tie"}\n')
+        output, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, errors)
+        self.assertIn("2 votes on 2 competitors", output)
+        self.assertIn("3 votes on 2 competitors", output)
+        self.assertEqual(json.loads(out.read_text())["board"]["battles"], 3)
+        self.assertEqual(agon("rank", "watch", self.folder / "none.jsonl").returncode, 1)
+        bad = self.path("bad.jsonl", line % ("a", "b", "who"))
+        run = agon("rank", "watch", bad, "--until-idle", "0.1")
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("who", run.stderr)
+
+    def test_an_old_board_stays_whole_when_the_run_fails(self):
+        old = self.path("board.csv", "old")
+        self.fails(1, self.path("bad.csv", HEADER + "a,b,who\n"), "-o", old)
+        self.assertEqual(old.read_text(), "old")
+        self.assertIn("/no/such/folder", self.fails(1, self.path("votes.csv", ROUND), "-o", "/no/such/folder/board.csv"))
+
+
+if __name__ == "__main__":
+    unittest.main()
