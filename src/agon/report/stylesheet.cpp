@@ -86,6 +86,16 @@ svg .small { font-size: 11px; } svg .mono { font-family: var(--mono); }
 .s-main { stroke: var(--main); } .s-a { stroke: var(--a); } .s-b { stroke: var(--b); } .s-tie { stroke: var(--tie); } .s-quiet { stroke: var(--quiet); }
 .line { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; } .line.s-tie { stroke-dasharray: .1 4.5; stroke-width: 2.75; } .line.s-b { stroke-dasharray: 9 5; }
 .whisker { fill: none; stroke-width: 1.75; stroke-linecap: round; } .band { opacity: .16; } .area { opacity: .82; } .bin { opacity: .35; }
+.whisker.thin { stroke-width: 1; opacity: .6; } .line.broken, .line.broken.s-b, .line.broken.s-tie { stroke-dasharray: 3 4; stroke-width: 2; }
+.v1 { fill-opacity: .1; } .v2 { fill-opacity: .19; } .v3 { fill-opacity: .28; } .v4 { fill-opacity: .37; } .v5 { fill-opacity: .46; }
+.v6 { fill-opacity: .55; } .v7 { fill-opacity: .64; } .v8 { fill-opacity: .74; } .v9 { fill-opacity: .86; }
+.line.slope { stroke-width: 1.25; stroke-dasharray: none; } 
+.standing th[scope=row], .versus th[scope=row] { font-weight: 600; color: var(--ink); font-size: .9rem; vertical-align: top; overflow-wrap: anywhere; min-width: 9rem; }
+.standing .soft { color: var(--soft); } .versus th, .versus td { padding: .35rem .55rem .35rem 0; font-size: .82rem; white-space: nowrap; }
+.versus th[scope=row] { white-space: normal; } .versus td.shown { background: color-mix(in srgb, var(--a) 16%, transparent); font-weight: 600; }
+.caution { border-left-color: var(--bad); }
+.void { fill: var(--wash); } .hatch { stroke: var(--rule); stroke-width: 1; fill: none; } .w2 { fill: var(--card) !important; } svg .tiny { font-size: 9.5px; }
+@media (prefers-color-scheme: dark) { .w1 { fill: var(--card) !important; } }
 .dot { stroke: var(--card); stroke-width: 1.5; }
 .wide { display: block; } .narrow { display: none; }
 .scroll { overflow-x: auto; margin: 1rem 0 1.5rem; }

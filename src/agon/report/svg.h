@@ -1,6 +1,7 @@
 // Charts as inline SVG: coloured by the page's stylesheet, so that they follow light and dark.
 #pragma once
 
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -56,12 +57,16 @@ struct LineChart {
     std::string name;
     Ink ink = Ink::kMain;
     std::vector<Point> points;  ///< Ascending in x.
+    bool broken = false;        ///< Long dashes: a second line in the same ink.
   };
   ChartText text;
   std::vector<Series> series;
   std::vector<ReferenceLine> references;  ///< Horizontal, dashed.
   bool log_x = false;                     ///< Points at x <= 0 are then left out.
   int decimals = 3;                       ///< Of y in tips.
+  /// Ascending places on the x axis and what they are called (dates), in place of round numbers.
+  std::vector<std::pair<double, std::string>> x_names;
+  bool whiskers = false;  ///< Intervals as whiskers in place of bands, which hide each other when many.
 };
 /// Empty when nothing can be drawn; so are the others.
 [[nodiscard]] std::string line_chart(const LineChart& chart, double width, double height);
@@ -99,12 +104,16 @@ struct DotChart {
     double value = 0, low = 0, high = 0;
     Ink ink = Ink::kMain;
     bool heading = false;  ///< A group's name; carries no value.
+    /// A second, wider interval, drawn thin around the first; none unless both are finite.
+    double outer_low = std::numeric_limits<double>::quiet_NaN();
+    double outer_high = std::numeric_limits<double>::quiet_NaN();
   };
   ChartText text;
   std::vector<Row> rows;
   std::vector<ReferenceLine> references;  ///< Vertical lines, labelled above; zero is drawn solid.
   int decimals = 3;
-  bool plus = false;  ///< Differences: '+' in front of positive values.
+  bool plus = false;       ///< Differences: '+' in front of positive values.
+  double row_height = 26;  ///< At least 18. On narrow charts rows are 42 whatever this is.
 };
 /// A dot for each value and a line for its interval; values in a column at the right.
 [[nodiscard]] std::string dot_chart(const DotChart& chart, double width);
@@ -120,6 +129,40 @@ struct EffectChart {
   double y_low = 0, y_high = 1;   ///< Range of the lines; shared between charts that are compared.
 };
 [[nodiscard]] std::string effect_chart(const EffectChart& chart, double width, double height);
+
+/// A table of coloured squares with names at the left and on top.
+struct HeatMap {
+  struct Cell {
+    double value = std::numeric_limits<double>::quiet_NaN();  ///< -1 to 1; not finite: no figure, hatched
+    std::string label;   ///< Written where there is room: keep it to a few characters.
+    std::string tip;     ///< Shown when pointed at.
+    bool blank = false;  ///< Nothing is drawn at all (a diagonal).
+    bool small = false;  ///< Drawn at half its width: little stands behind it.
+  };
+  ChartText text;
+  std::vector<std::string> rows, columns;
+  std::vector<Cell> cells;               ///< rows x columns, row by row
+  Ink below = Ink::kB, above = Ink::kA;  ///< of values below and above zero; zero itself is the paper
+  double tallest = 30;                   ///< no row is taller; cells are as wide as there is room
+};
+/// Empty without rows or columns, or when `cells` is not rows x columns. Column names stand upright where
+/// cells are too narrow for them. Colours have ten steps, so that the page stays small.
+[[nodiscard]] std::string heat_map(const HeatMap& chart, double width);
+
+/// Two values of each of several things, and how they moved: one line each from left to right.
+struct SlopeChart {
+  struct Line {
+    std::string label;
+    double left = 0, right = 0;
+    Ink ink = Ink::kQuiet;
+  };
+  ChartText text;  ///< The axis labels are not drawn.
+  std::string left_name, right_name;
+  std::vector<Line> lines;  ///< Those with a value that is not finite are left out.
+  int decimals = 1;
+};
+/// Labels at both ends, moved apart where they would touch; below 520 pixels names stand at the right only.
+[[nodiscard]] std::string slope_chart(const SlopeChart& chart, double width);
 
 /// One bar split in three, with the outcome marked: a row's prediction at a glance.
 [[nodiscard]] std::string split_bar(double a, double tie, double b, std::string_view title, double width);

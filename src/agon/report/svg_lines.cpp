@@ -73,6 +73,20 @@ void x_axis(SvgWriter& svg, const Scale& x, const Ticks& ticks, double y, double
   }
 }
 
+/// The same with names in place of numbers; those that would touch the one before are left out.
+void named_axis(SvgWriter& svg, const Scale& x, const std::vector<std::pair<double, std::string>>& names,
+                double y, double width) {
+  double free_from = -kInfinity;
+  for (const auto& [value, name] : names) {
+    const double at = x(value), half = text_width(name, 12) / 2;
+    const double middle = std::clamp(at, half, std::max(half, width - half));
+    svg.line(at, y, at, y + 4, "axis");
+    if (middle - half < free_from) continue;
+    svg.text(middle, y + 17, name, "soft", "middle");
+    free_from = middle + half + 10;
+  }
+}
+
 /// Grid lines with labels left of `left`.
 void y_axis(SvgWriter& svg, const Scale& y, const Ticks& ticks, double left, double right, bool percent) {
   for (const double value : ticks.at) {
@@ -129,16 +143,19 @@ void draw_series(SvgWriter& svg, const LineChart& chart, const LineChart::Series
   }
   const std::string_view ink = ink_name(series.ink);
   band.insert(band.end(), back.rbegin(), back.rend());
-  if (back.size() > 1) svg.path(band, fmt::format("band f-{}", ink), true);
-  if (line.size() > 1) svg.path(line, fmt::format("line s-{}", ink));
+  const bool whiskers = chart.whiskers || back.size() == 1;
+  if (!whiskers && back.size() > 1) svg.path(band, fmt::format("band f-{}", ink), true);
+  if (line.size() > 1) svg.path(line, fmt::format("line {}s-{}", series.broken ? "broken " : "", ink));
   for (const auto& p : points) {
-    std::string tip = fmt::format(
-        "{}: {}", tick_label(p.x, {.at = {}, .step = 0, .decimals = p.x == std::floor(p.x) ? 0 : 3}),
-        format_fixed(p.y, chart.decimals));
-    if (has_interval(p)) tip += " " + format_interval(p.low, p.high, chart.decimals);
-    svg.open(typographic(tip));
-    if (has_interval(p) && back.size() == 1)
-      svg.line(x(p.x), y(p.low), x(p.x), y(p.high), fmt::format("whisker s-{}", ink));
+    std::string where = tick_label(p.x, {.at = {}, .step = 0, .decimals = p.x == std::floor(p.x) ? 0 : 3});
+    const auto named = std::ranges::find(chart.x_names, p.x, &std::pair<double, std::string>::first);
+    if (named != chart.x_names.end()) where = series.name + ", " + named->second;
+    std::string tip = fmt::format("{}: {}", where, typographic(format_fixed(p.y, chart.decimals)));
+    if (has_interval(p)) tip += " " + typographic(format_interval(p.low, p.high, chart.decimals));
+    svg.open(tip);
+    if (has_interval(p) && whiskers)
+      svg.line(x(p.x), y(p.low), x(p.x), y(p.high),
+               fmt::format("whisker {}s-{}", chart.whiskers ? "thin " : "", ink));
     svg.circle(x(p.x), y(p.y), 4, fmt::format("dot f-{}", ink));
     svg.close();
   }
@@ -159,7 +176,9 @@ std::string line_chart(const LineChart& chart, double width, double height) {
   if (xs.empty()) return {};
   for (const auto& reference : chart.references) ys.add(reference.value);
   widen_to_nice(ys.low, ys.high, 5);
-  if (!chart.log_x) widen_to_nice(xs.low, xs.high, std::max(2, static_cast<int>(width / 110)));
+  for (const auto& [at, name] : chart.x_names) xs.add(at);
+  if (!chart.log_x && chart.x_names.empty())
+    widen_to_nice(xs.low, xs.high, std::max(2, static_cast<int>(width / 110)));
   const Ticks y_ticks = nice_ticks(ys.low, ys.high, 5);
 
   // Names stand at the right, at the height of what they name.
@@ -190,7 +209,11 @@ std::string line_chart(const LineChart& chart, double width, double height) {
   Ticks x_ticks = chart.log_x ? log_ticks(xs.low, xs.high, x_target) : nice_ticks(xs.low, xs.high, x_target);
   const std::vector<double> own = own_ticks(chart);
   if (chart.log_x && !own.empty()) x_ticks = {.at = own, .step = 0, .decimals = 0};
-  x_axis(svg, x, x_ticks, bottom, width);
+  if (chart.x_names.empty()) {
+    x_axis(svg, x, x_ticks, bottom, width);
+  } else {
+    named_axis(svg, x, chart.x_names, bottom, width);
+  }
   if (!chart.text.y_label.empty()) svg.text(0, 12, chart.text.y_label, "soft");
   if (!chart.text.x_label.empty()) {
     svg.text((left + right) / 2, height - 6, chart.text.x_label, "soft", "middle");

@@ -94,7 +94,7 @@ std::string dot_chart(const DotChart& chart, double width) {
     value_width = std::max(value_width, text_width(value_text(row), 12));
     if (!has_value(row)) continue;
     any = true;
-    for (const double v : {row.value, row.low, row.high}) {
+    for (const double v : {row.value, row.low, row.high, row.outer_low, row.outer_high}) {
       if (!std::isfinite(v)) continue;
       low = std::min(low, v);
       high = std::max(high, v);
@@ -119,7 +119,7 @@ std::string dot_chart(const DotChart& chart, double width) {
   // Reference labels share one line above the rows, or take one line each when they would touch.
   const double line_height = 16;
   const double top = 6 + line_height * static_cast<double>(chart.references.size());
-  const double row_height = narrow ? 42 : 26;
+  const double row_height = narrow ? 42 : std::max(18.0, chart.row_height);
   const double heading_height = 34;
   double height = top;
   for (const auto& row : chart.rows) height += row.heading ? heading_height : row_height;
@@ -186,6 +186,9 @@ std::string dot_chart(const DotChart& chart, double width) {
     }
     if (has_value(row)) {
       const std::string_view ink = ink_name(row.ink);
+      if (std::isfinite(row.outer_low) && std::isfinite(row.outer_high)) {
+        svg.line(x(row.outer_low), middle, x(row.outer_high), middle, fmt::format("whisker thin s-{}", ink));
+      }
       if (std::isfinite(row.low) && std::isfinite(row.high)) {
         svg.line(x(row.low), middle, x(row.high), middle, fmt::format("whisker s-{}", ink));
       }

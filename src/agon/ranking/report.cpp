@@ -1,0 +1,240 @@
+#include "agon/ranking/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "agon/ranking/board_text.h"
+#include "agon/ranking/report_parts.h"
+#include "agon/report/number.h"
+#include "agon/report/visible.h"
+
+namespace agon {
+namespace rank_report {
+
+std::string short_text(const std::string& text, std::size_t max_bytes) {
+  // The bound is on the escaped form: a quotation mark takes six bytes of the page.
+  for (std::size_t bytes = max_bytes;; bytes /= 2) {
+    bool cut = false;
+    std::string out = visible_text(text, {.keep_lines = false, .max_bytes = bytes}, &cut);
+    if (escape_html(out).size() <= max_bytes) return cut ? out + "…" : out;
+  }
+}
+
+std::string html_name(const std::string& name) { return "<bdi>" + escape_html(short_text(name)) + "</bdi>"; }
+
+std::string html_sentence(const std::string& text) {
+  bool cut = false;
+  std::string out = escape_html(text, kMaxSentence, &cut);
+  return cut ? out + "…" : out;
+}
+
+std::string votes_text(double votes) {
+  if (!std::isfinite(votes)) return "n/a";
+  if (votes >= 0 && votes < 1e18 && std::fabs(votes - std::round(votes)) < 1e-6)
+    return format_count(static_cast<std::uint64_t>(std::llround(votes)));
+  return typographic(format_fixed(votes, 1));
+}
+
+std::string number_text(double value, int decimals) {
+  return std::isfinite(value) ? typographic(format_fixed(value, decimals)) : "n/a";
+}
+
+std::string interval_text(double low, double high, int decimals) {
+  std::string text = typographic(format_interval(low, high, decimals));
+  // An interval is read as one thing: no line break within it.
+  if (const std::size_t space = text.find(' '); space != std::string::npos) text.replace(space, 1, "\u00a0");
+  return text;
+}
+
+std::string confidence_text(double share) {
+  if (!std::isfinite(share)) return "n/a";
+  if (share > 0.999) return ">\u00a0" + format_percent(0.999);
+  if (share < 0.001) return "<\u00a0" + format_percent(0.001);
+  return format_percent(share);
+}
+
+std::string rank_span(const RankRange& ranks) {
+  return ranks.best == ranks.worst ? fmt::format("{}", ranks.best)
+                                   : fmt::format("{}–{}", ranks.best, ranks.worst);
+}
+
+int decimals_of(const Board& board) { return std::abs(board.options.scale) >= 20 ? 1 : 3; }
+
+double win_rate(const BoardRow& row) {
+  return row.votes > 0 ? (row.wins + (row.ties + row.both_bad) / 2) / row.votes : std::nan("");
+}
+
+double expected_share(const Board& board, std::size_t i, std::size_t j) {
+  const BoardRow &a = board.rows[i], &b = board.rows[j];
+  const PairedFit& fit = board.fit;
+  if (fit.parameters.size() == fit.layout.size() && a.competitor < fit.competitors() &&
+      b.competitor < fit.competitors()) {
+    const auto first = outcome_probabilities(fit, a.competitor, b.competitor);
+    const auto second = outcome_probabilities(fit, b.competitor, a.competitor);
+    return (first[0] + second[1] + (first[2] + first[3] + second[2] + second[3]) / 2) / 2;
+  }
+  // A composite board has no fit of its own: the logistic curve of the ratings.
+  return 1 / (1 + std::exp((b.rating.rating - a.rating.rating) / board.options.scale));
+}
+
+std::string name_of(const Board& board, std::uint32_t competitor) {
+  return competitor < board.names.size() ? board.names[competitor] : fmt::format("no. {}", competitor);
+}
+
+void say_cut(HtmlPage& page, std::size_t all, std::size_t shown, std::string_view what) {
+  if (all <= shown) return;
+  page.paragraph(fmt::format("{} more {} are not shown here.", format_count(all - shown), what), "fineprint");
+}
+
+bool fits(const Board& board, const Matrix& matrix) {
+  const std::size_t n = board.rows.size();
+  return n > 0 && matrix.rows == n && matrix.cols == n && matrix.values.size() == n * n;
+}
+
+namespace {
+
+std::string_view tie_gloss(TieModel model) {
+  switch (model) {
+    case TieModel::kHalf:
+      return "A tie is half a win for each. No probability is given to a tie.";
+    case TieModel::kDavidson:
+      return "A tie is an outcome of its own, likeliest between equals (Davidson 1970).";
+    case TieModel::kRaoKupper:
+      return "People call a tie when the difference is too small to notice (Rao and Kupper 1967).";
+    case TieModel::kBadThreshold:
+      return "As Rao and Kupper, and both are bad when neither reaches a threshold.";
+  }
+  return {};
+}
+
+std::string_view intervals_gloss(const Board& board) {
+  if (!board.composite.empty()) return "from the categories' fits, which share votes";
+  switch (board.options.intervals) {
+    case IntervalKind::kSandwich:
+      return "sandwich (Huber-White): right for independent votes even where the model is only an "
+             "approximation";
+    case IntervalKind::kModel:
+      return "inverse information: right when the model is and votes are independent";
+    case IntervalKind::kClustered:
+      return "sandwich over clusters: right also when votes of one cluster go together";
+    case IntervalKind::kBootstrap:
+      return "bootstrap: the board fitted again to votes drawn anew";
+    case IntervalKind::kClusteredBootstrap:
+      return "bootstrap of whole clusters: right also when votes of one cluster go together";
+    case IntervalKind::kProfile:
+      return "profile likelihood";
+  }
+  return {};
+}
+
+}  // namespace
+
+void add_ties(HtmlPage& page, const RankReport& report) {
+  const Board& board = report.board;
+  if (board.ties.empty()) return;
+  page.section("ties", "How ties were treated");
+  page.paragraph(
+      "There is more than one way to read a tie. Each was fitted to the same votes. The lower the surprise a "
+      "vote, the better a model foresaw what people said, but only models of the same outcomes can be "
+      "compared.");
+  std::string table =
+      "<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">Model</th><th scope=\"col\" "
+      "class=\"num\">Surprise a vote (nats)</th><th scope=\"col\" class=\"num\">Votes</th><th "
+      "scope=\"col\">Estimated</th><th scope=\"col\">Tells apart</th></tr></thead>\n<tbody>\n";
+  const TieComparison *davidson = nullptr, *rao = nullptr;
+  for (const TieComparison& t : board.ties) {
+    const bool chosen = t.model == board.options.model.ties;
+    if (t.error.empty() && t.model == TieModel::kDavidson) davidson = &t;
+    if (t.error.empty() && t.model == TieModel::kRaoKupper) rao = &t;
+    table += fmt::format(
+        "<tr><td><b>{}</b>{}<span class=\"gloss\">{}</span></td><td class=\"num\">{}</td><td "
+        "class=\"num\">{}</td><td>{}</td><td>{}</td></tr>\n",
+        tie_model_name(t.model), chosen ? " (this board)" : "", tie_gloss(t.model),
+        t.error.empty() ? number_text(t.loss, 6) : "n/a", t.error.empty() ? votes_text(t.votes) : "n/a",
+        html_sentence(t.error.empty() ? t.parameter + (t.converged ? "" : "; NOT CONVERGED") : t.error),
+        t.model == TieModel::kHalf           ? "win, loss"
+        : t.model == TieModel::kBadThreshold ? "win, loss, tie, both bad"
+                                             : "win, loss, tie");
+  }
+  page.add(table + "</tbody>\n</table></div>\n");
+  std::string verdict;
+  if (davidson != nullptr && rao != nullptr && std::isfinite(davidson->loss) && std::isfinite(rao->loss)) {
+    const double gap = davidson->loss - rao->loss;
+    verdict = std::abs(gap) < 5e-7
+                  ? "Davidson and Rao-Kupper describe these votes equally well. "
+                  : fmt::format("Of davidson and rao-kupper, {} describes these votes better, by {} a vote. ",
+                                gap > 0 ? "rao-kupper" : "davidson", number_text(std::abs(gap), 6));
+  }
+  page.paragraph(
+      verdict +
+      "The figure of half is lower only because it foresees two outcomes, not three: it gives a tie no "
+      "probability, so it cannot be compared with the others. bad-threshold foresees four outcomes and "
+      "stands "
+      "alone too.");
+}
+
+void add_provenance(HtmlPage& page, const RankReport& report) {
+  const Board& board = report.board;
+  const BoardOptions& o = board.options;
+  page.section("provenance", "How it was made");
+  page.paragraph("With the same files, options, seed and version the same command gives the same board.");
+  std::vector<std::pair<std::string, std::string>> facts;
+  facts.emplace_back("Method", method_words(board));
+  facts.emplace_back("Fit", fit_words(board));
+  if (board.composite.empty()) {
+    facts.emplace_back("Penalty", board.fit.penalty().empty()
+                                      ? "none: plain maximum likelihood, to the exact optimum"
+                                      : board.fit.penalty());
+  }
+  facts.emplace_back("Intervals",
+                     fmt::format("{}, {}; critical value {} for one competitor, {} for all at once",
+                                 format_percent(o.level, 0), intervals_gloss(board), format_fixed(board.z, 3),
+                                 board.z_all > 0 ? format_fixed(board.z_all, 3) : "n/a"));
+  if (board.failed_draws > 0)
+    facts.emplace_back("Draws that had no finite ratings", format_count(board.failed_draws));
+  facts.emplace_back("Scale", fmt::format("{} points for odds of 10 to 1 (400 is Elo's)",
+                                          format_short(o.scale * std::log(10.0), 5)));
+  facts.emplace_back("Anchor",
+                     o.anchor.empty()
+                         ? fmt::format("the mean of all ratings is {}", format_short(o.base, 8))
+                         : fmt::format("{} is set to {}: this moves all ratings together and no interval",
+                                       short_text(o.anchor), format_short(o.base, 8)));
+  if (o.balance_pairs) facts.emplace_back("Weights", "every pair counts alike, however often it met");
+  facts.emplace_back("Seed", fmt::format("{}", o.seed));
+  const std::size_t shown = std::min(report.provenance.size(), kMaxListed);
+  for (std::size_t i = 0; i < shown; ++i) facts.push_back(report.provenance[i]);
+  page.add("<div class=\"scroll\"><table class=\"facts\">\n<tbody>\n");
+  for (const auto& [name, value] : facts) {
+    page.add(fmt::format("<tr><td>{}</td><td><code>{}</code></td></tr>\n", escape_html(short_text(name)),
+                         html_sentence(value)));
+  }
+  page.add("</tbody>\n</table></div>\n");
+  say_cut(page, report.provenance.size(), shown, "lines");
+}
+
+}  // namespace rank_report
+
+std::string render_rank_report(const RankReport& report) {
+  using namespace rank_report;
+  HtmlPage page(report.title.empty() ? "Leaderboard" : short_text(report.title));
+  add_headline(page, report);
+  if (!report.board.rows.empty()) {
+    add_board(page, report);
+    add_pairs(page, report);
+    add_better(page, report);
+    add_style(page, report);
+    add_categories(page, report);
+    add_drift(page, report);
+    add_ties(page, report);
+  }
+  add_graph(page, report);
+  add_provenance(page, report);
+  page.footer(
+      "Made by agon. This page is one file: it loads nothing, runs nothing, and can be mailed or printed as "
+      "it is.");
+  return page.finish();
+}
+
+}  // namespace agon

@@ -1,0 +1,329 @@
+// Pairs on the leaderboard's page: who beat whom, how often they met, whether one is shown to be better,
+// and what the graph of votes can bear.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "agon/ranking/report_parts.h"
+#include "agon/report/number.h"
+#include "agon/report/svg.h"
+
+namespace agon::rank_report {
+namespace {
+
+constexpr double kFewVotes = 10;  // below, a pair's own win rate says next to nothing
+
+std::string label_of(const Board& board, std::size_t r) {
+  return fmt::format("{} {}", r + 1, short_text(board.rows[r].name));
+}
+std::string tip_name(const Board& board, std::size_t r) {
+  return short_text(board.rows[r].name, kMaxTipName);
+}
+
+HeatMap empty_map(const Board& board, std::size_t n) {
+  HeatMap map;
+  for (std::size_t r = 0; r < n; ++r) {
+    map.rows.push_back(label_of(board, r));
+    map.columns.push_back(label_of(board, r));
+  }
+  map.cells.resize(n * n);
+  return map;
+}
+
+std::string win_map(const Board& board, std::size_t most, double width) {
+  const std::size_t n = std::min(board.rows.size(), most);
+  HeatMap map = empty_map(board, n);
+  map.text.title = "Win rates of pairs";
+  map.text.description = "Each cell is the share of wins of the row's competitor against the column's.";
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j < n; ++j) {
+      HeatMap::Cell& cell = map.cells[i * n + j];
+      if (i == j) {
+        cell.blank = true;
+        continue;
+      }
+      const double votes = board.met(i, j);
+      const double expected = expected_share(board, i, j);
+      cell.tip = fmt::format("{} against {}: ", tip_name(board, i), tip_name(board, j));
+      if (votes > 0) {
+        const double share = board.won(i, j) / votes;
+        cell.value = (share - 0.5) * 2;
+        cell.label = number_text(share * 100, 0);
+        cell.small = votes < kFewVotes;
+        cell.tip += fmt::format("won {} of {} votes; the ratings expect {}", format_percent(share),
+                                votes_text(votes), format_percent(expected));
+      } else {
+        cell.tip += fmt::format("never met; the ratings expect {}", format_percent(expected));
+      }
+    }
+  }
+  return heat_map(map, width);
+}
+
+std::string count_map(const Board& board, std::size_t most, double width) {
+  const std::size_t n = std::min(board.rows.size(), most);
+  HeatMap map = empty_map(board, n);
+  map.text.title = "Votes between pairs";
+  map.text.description = "Each cell is the number of votes on the row's and the column's competitor.";
+  map.above = Ink::kMain;
+  double largest = 0;
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < n; ++j)
+      if (i != j && std::isfinite(board.met(i, j))) largest = std::max(largest, board.met(i, j));
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j < n; ++j) {
+      HeatMap::Cell& cell = map.cells[i * n + j];
+      const double votes = board.met(i, j);
+      // The upper half says the same.
+      cell.blank = j >= i;
+      if (cell.blank) continue;
+      cell.tip = fmt::format("{} and {}: {}", tip_name(board, i), tip_name(board, j),
+                             votes > 0 ? votes_text(votes) + " votes" : "never met");
+      if (!(votes > 0)) continue;
+      cell.value = std::log1p(votes) / std::log1p(largest);
+      cell.label = votes < 1000    ? number_text(votes, 0)
+                   : votes < 99500 ? fmt::format("{}k", number_text(votes / 1000, votes < 9950 ? 1 : 0))
+                                   : fmt::format("{}k", number_text(votes / 1000, 0));
+    }
+  }
+  return heat_map(map, width);
+}
+
+struct PairLook {
+  std::size_t i = 0, j = 0;
+  double votes = 0, share = 0, expected = 0, order = 0;
+};
+
+/// The `most` pairs of largest `order`; `look` fills it, NaN leaves a pair out. i is the one that won more.
+template <class Look>
+std::vector<PairLook> leading_pairs(const Board& board, std::size_t most, const Look& look) {
+  std::vector<PairLook> out;
+  const std::size_t n = board.rows.size();
+  const auto before = [](const PairLook& a, const PairLook& b) {
+    return a.order != b.order ? a.order > b.order : a.i != b.i ? a.i < b.i : a.j < b.j;
+  };
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = i + 1; j < n; ++j) {
+      const double votes = board.met(i, j);
+      if (!(votes >= kFewVotes)) continue;
+      PairLook one{i, j, votes, board.won(i, j) / votes, 0, 0};
+      if (one.share < 0.5) one = {j, i, votes, 1 - one.share, 0, 0};
+      one.order = look(one);
+      if (!std::isfinite(one.order)) continue;
+      if (out.size() == most && !before(one, out.back())) continue;
+      out.insert(std::upper_bound(out.begin(), out.end(), one, before), one);
+      if (out.size() > most) out.pop_back();
+    }
+  }
+  for (PairLook& one : out) one.expected = expected_share(board, one.i, one.j);
+  return out;
+}
+
+std::string pair_table(const Board& board, const std::vector<PairLook>& pairs) {
+  std::string out =
+      "<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">Pair</th><th scope=\"col\" "
+      "class=\"num\">Votes</th><th scope=\"col\" class=\"num\">Won</th><th scope=\"col\" "
+      "class=\"num\">Expected</th></tr></thead>\n<tbody>\n";
+  for (const PairLook& p : pairs) {
+    out += fmt::format(
+        "<tr><td><b>{}</b> against {}</td><td class=\"num\">{}</td><td class=\"num\">{}</td><td "
+        "class=\"num\">{}</td></tr>\n",
+        html_name(board.rows[p.i].name), html_name(board.rows[p.j].name), votes_text(p.votes),
+        format_percent(p.share), format_percent(p.expected));
+  }
+  return out + "</tbody>\n</table></div>\n";
+}
+
+double total(const Matrix& m) {
+  double sum = 0;
+  for (const double v : m.values) sum += v;
+  return sum;
+}
+
+std::string names_of(const Board& board, const std::vector<std::uint32_t>& competitors, std::size_t most) {
+  std::string out;
+  const std::size_t shown = std::min(competitors.size(), most);
+  for (std::size_t i = 0; i < shown; ++i)
+    out += (i > 0 ? ", " : "") + html_name(name_of(board, competitors[i]));
+  if (shown < competitors.size()) out += fmt::format(" and {} more", competitors.size() - shown);
+  return out;
+}
+
+/// What can be said of the graph, in words (HTML).
+std::vector<std::string> graph_words(const Board& board) {
+  const GraphHealth& g = board.graph;
+  std::vector<std::string> out;
+  const std::size_t n = board.rows.size();
+  if (n < 2 || g.pairs_possible == 0) return out;
+  if (g.meeting.count == 1) {
+    out.emplace_back(
+        "Everyone is linked to everyone by a chain of votes, so all ratings stand on one scale.");
+  } else if (g.meeting.count > 1) {
+    out.push_back(fmt::format(
+        "The votes fall into {} groups that never met. Ratings of different groups cannot be compared.",
+        g.meeting.count));
+  }
+  if (g.wins.count > 1) {
+    out.push_back(
+        fmt::format("There are {} groups of which one never lost a vote to another: without a penalty their "
+                    "distance would "
+                    "be infinite.",
+                    g.wins.count));
+  }
+  out.push_back(fmt::format(
+      "{} of {} possible pairs met ({}).", format_count(g.pairs_met), format_count(g.pairs_possible),
+      format_percent(static_cast<double>(g.pairs_met) / static_cast<double>(g.pairs_possible))));
+  if (std::isfinite(g.normalised_connectivity)) {
+    const double c = g.normalised_connectivity;
+    out.push_back(fmt::format(
+        "Connectivity is {} on a scale where 1 is as good as everyone meeting everyone alike and 0 is "
+        "falling "
+        "apart: {}.",
+        format_fixed(c, 3),
+        c < 0.05  ? "two groups hardly met, and ratings across them are far less certain than within"
+        : c < 0.3 ? "the votes are unevenly spread, which costs certainty but misleads nobody"
+                  : "the votes are well spread"));
+    if (c < 0.3 && !g.weakest_side.empty())
+      out.push_back("The weakest link is to " + names_of(board, g.weakest_side, 6) + ".");
+  }
+  if (!g.thin.empty()) {
+    std::string text = fmt::format(
+        "{} pairs met with fewer than {} votes (small squares in the map): their own win rates say next to "
+        "nothing, and the ratings hardly use them.",
+        format_count(g.thin.size()), format_short(ExamineGraph{}.thin_votes));
+    out.push_back(std::move(text));
+  }
+  if (!g.bridges.empty()) {
+    const Bridge& b = g.bridges.front();
+    out.push_back(fmt::format(
+        "{} {} the only link between two parts of the board. {} and {} ({} votes): a mistake there moves {}.",
+        g.bridges.size() == 1 ? "One pair is" : format_count(g.bridges.size()) + " pairs are each",
+        g.bridges.size() == 1 ? "" : "", html_name(name_of(board, b.a)), html_name(name_of(board, b.b)),
+        votes_text(b.votes), names_of(board, b.cut_off, 4)));
+  } else if (g.meeting.count == 1 && n > 2) {
+    out.emplace_back(
+        "No single pair holds the board together: take any pair's votes away and all stay linked.");
+  }
+  if (!g.one_opponent.empty()) {
+    out.push_back(fmt::format(
+        "{} met one opponent only; such a rating stands and falls with that opponent's: {}.",
+        g.one_opponent.size() == 1 ? "One competitor" : format_count(g.one_opponent.size()) + " competitors",
+        names_of(board, g.one_opponent, 6)));
+  }
+  return out;
+}
+
+}  // namespace
+
+void add_pairs(HtmlPage& page, const RankReport& report) {
+  const Board& board = report.board;
+  const std::size_t n = board.rows.size();
+  if (n < 2 || !fits(board, board.met) || !fits(board, board.won) || !(total(board.met) > 0)) return;
+  page.section("pairs", "Who beat whom");
+  const std::string which =
+      n > kHeatWide ? fmt::format(" The first {} of {} competitors.", kHeatWide, n) : std::string();
+  page.figure(
+      html_legend({{Ink::kA, "the row's competitor won more"}, {Ink::kB, "it lost more"}}) +
+          responsive(win_map(board, kHeatWide, kWide), win_map(board, kHeatNarrow, kNarrow)),
+      "A cell says how many of a hundred votes the row's competitor won against the column's, a tie being "
+      "half "
+      "a win. Stronger colour is further from even. Small squares stand on fewer than ten votes; crossed-out "
+      "cells are pairs that never met. Point at a cell for its votes and for what the ratings expect." +
+          which);
+  page.subsection("counts", "How often they met");
+  page.figure(
+      responsive(count_map(board, kHeatWide, kWide), count_map(board, kHeatNarrow, kNarrow)),
+      "Votes on each pair; each step of colour is the same factor. Crossed-out cells are pairs that never "
+      "met: their order rests on opponents they share." +
+          which);
+}
+
+void add_better(HtmlPage& page, const RankReport& report) {
+  const Board& board = report.board;
+  const std::size_t n = std::min(board.rows.size(), kBetter);
+  if (n < 2 || !fits(board, board.better_corrected)) return;
+  const bool alone = fits(board, board.better);
+  page.section("better", "Is A better than B?");
+  page.paragraph(
+      fmt::format("How sure the votes make it that the competitor of the row is better than that of the "
+                  "column, corrected for "
+                  "all {} pairs being asked about at once. Coloured cells reach {}: those may be claimed "
+                  "together. The others "
+                  "are open questions.",
+                  format_count(static_cast<std::uint64_t>(board.rows.size()) * (board.rows.size() - 1) / 2),
+                  format_percent(board.options.level, 0)));
+  std::string table = "<div class=\"scroll\"><table class=\"versus\">\n<thead><tr><th scope=\"col\">is</th>";
+  for (std::size_t j = 1; j < n; ++j) {
+    table += fmt::format("<th scope=\"col\" class=\"num\" title=\"{}\">than {}</th>",
+                         escape_html(short_text(board.rows[j].name)), j + 1);
+  }
+  table += "</tr></thead>\n<tbody>\n";
+  for (std::size_t i = 0; i < n; ++i) {
+    table += fmt::format("<tr><th scope=\"row\">{} {}</th>", i + 1, html_name(board.rows[i].name));
+    for (std::size_t j = 1; j < n; ++j) {
+      if (j <= i) {
+        table += "<td></td>";
+        continue;
+      }
+      const double sure = board.better_corrected(i, j);
+      std::string tip =
+          fmt::format("{} better than {}: {}", tip_name(board, i), tip_name(board, j), confidence_text(sure));
+      if (alone)
+        tip += fmt::format("; {} if this pair is all you ask about", confidence_text(board.better(i, j)));
+      table +=
+          fmt::format("<td class=\"num{}\" title=\"{}\">{}</td>", sure >= board.options.level ? " shown" : "",
+                      escape_html(tip), escape_html(confidence_text(sure)));
+    }
+    table += "</tr>\n";
+  }
+  page.add(table + "</tbody>\n</table></div>\n");
+}
+
+void add_graph(HtmlPage& page, const RankReport& report) {
+  const Board& board = report.board;
+  const std::vector<std::string> words = graph_words(board);
+  const bool counted = board.rows.size() > 1 && fits(board, board.met) && fits(board, board.won);
+  if (words.empty() && report.health.empty() && board.warnings.empty() && !counted) return;
+  page.section("health", "Can these votes bear a ranking?");
+  page.add("<ul class=\"notes\">\n");
+  for (const std::string& line : words) page.add("<li>" + line + "</li>\n");
+  std::size_t shown = 0;
+  const std::size_t all = board.warnings.size() + report.health.size();
+  for (const auto* lines : {&board.warnings, &report.health}) {
+    for (const std::string& line : *lines) {
+      if (shown == kMaxListed) break;
+      page.add("<li>" + html_sentence(line) + "</li>\n");
+      ++shown;
+    }
+  }
+  page.add("</ul>\n");
+  say_cut(page, all, shown, "findings");
+  if (!counted) return;
+  const auto lopsided = leading_pairs(board, 8, [](const PairLook& p) {
+    // The lower end of Wilson's interval: a shut-out of 10 is less lopsided than one of 100.
+    const double z = 1.96, n = p.votes;
+    return (p.share + z * z / (2 * n) - z * std::sqrt(p.share * (1 - p.share) / n + z * z / (4 * n * n))) /
+           (1 + z * z / n);
+  });
+  const auto odd = leading_pairs(board, 8, [&](const PairLook& p) {
+    const double expected = expected_share(board, p.i, p.j);
+    const double spread = std::sqrt(expected * (1 - expected) / p.votes);
+    return spread > 0 ? std::abs(p.share - expected) / spread : std::nan("");
+  });
+  if (!lopsided.empty()) {
+    page.subsection("lopsided", "The most lopsided pairings");
+    page.add(pair_table(board, lopsided));
+  }
+  if (!odd.empty()) {
+    page.subsection("surprises", "Where people disagree most with the ratings");
+    page.paragraph(
+        "One number for each competitor cannot say who beats whom in every case. These pairs lie furthest "
+        "from "
+        "what the ratings expect, measured against chance; with many pairs some always do.",
+        "fineprint");
+    page.add(pair_table(board, odd));
+  }
+}
+
+}  // namespace agon::rank_report
