@@ -7,7 +7,6 @@
 #include "agon/ranking/board_text.h"
 #include "agon/ranking/report_parts.h"
 #include "agon/report/number.h"
-#include "agon/report/scale.h"
 #include "agon/report/svg.h"
 
 namespace agon::rank_report {
@@ -56,10 +55,8 @@ std::string lede(const Board& board) {
   const std::size_t beaten = n >= top.ranks.worst ? n - top.ranks.worst : 0;
   if (first.size() <= 1) {
     return fmt::format(
-        "<b>{}</b> leads. With {} certainty for all statements on this page at once, people "
-        "prefer it to {}.",
-        html_name(top.name), level,
-        n == 2 ? "the other competitor" : fmt::format("each of the other {} competitors", n - 1));
+        "<b>{}</b> leads. With {} certainty the people who voted prefer it to {}.", html_name(top.name),
+        level, n == 2 ? "the other competitor" : fmt::format("each of the other {} competitors", n - 1));
   }
   std::string text = fmt::format("The first place is not settled: {} competitors may hold it, {}. ",
                                  first.size(), name_list(first, 4));
@@ -156,70 +153,38 @@ std::string ratings_chart(const Board& board, double width) {
   return dot_chart(chart, width);
 }
 
-/// One rating's place among all, in 130 pixels.
-class RowPicture {
- public:
-  explicit RowPicture(const Board& board) {
-    double low = INFINITY, high = -INFINITY;
-    for (const BoardRow& row : board.rows) {
-      for (const double v : {row.rating.rating, row.rating.low, row.rating.high}) {
-        if (!std::isfinite(v)) continue;
-        low = std::min(low, v);
-        high = std::max(high, v);
-      }
-    }
-    x_ = {low, high, 4, 126, false};
-    any_ = low <= high;
-  }
-  [[nodiscard]] std::string draw(const BoardRow& row) const {
-    if (!any_ || !std::isfinite(row.rating.rating)) return {};
-    SvgWriter svg(130, 14, fmt::format("rating {}", number_text(row.rating.rating, 1)), {});
-    svg.line(0, 7, 130, 7, "grid");
-    if (std::isfinite(row.rating.low) && std::isfinite(row.rating.high))
-      svg.line(x_(row.rating.low), 7, x_(row.rating.high), 7, "whisker s-main");
-    svg.circle(x_(row.rating.rating), 7, 3, "f-main");
-    return svg.finish();
-  }
+/// "1315.2" and its interval beneath.
+std::string with_interval(double value, double low, double high, int decimals) {
+  return fmt::format("<td class=\"num\">{}<small>{}</small></td>", number_text(value, decimals),
+                     interval_text(low, high, decimals));
+}
 
- private:
-  Scale x_;
-  bool any_ = false;
-};
-
-std::string table_rows(const Board& board, std::size_t from, std::size_t to, const RowPicture& picture) {
+std::string table_rows(const Board& board, std::size_t from, std::size_t to) {
   const int d = decimals_of(board);
   const bool styled = board.rows.front().styled.has_value(), elo = board.rows.front().elo.has_value();
-  std::string out =
-      "<div class=\"scroll\"><table class=\"standing\">\n<thead><tr><th scope=\"col\" "
-      "class=\"num\">Rank</th><th "
-      "scope=\"col\">Competitor</th><th scope=\"col\" class=\"num\">Rating</th><th></th><th scope=\"col\" "
-      "class=\"num\">For all at once</th><th scope=\"col\" class=\"num\">Votes</th><th scope=\"col\" "
-      "class=\"num\">Win rate</th>";
-  if (styled) out += "<th scope=\"col\" class=\"num\">Style controlled</th>";
-  if (elo) out += "<th scope=\"col\" class=\"num\">Elo, by order</th>";
+  const auto head = [](std::string_view name) {
+    return fmt::format("<th scope=\"col\" class=\"num\">{}</th>", name);
+  };
+  std::string out = "<div class=\"scroll\"><table class=\"standing\">\n<thead><tr>" + head("Rank") +
+                    "<th scope=\"col\">Competitor</th>" + head("Rating") +
+                    head(format_percent(board.options.level, 0) + " interval") + head("For all at once") +
+                    head("Votes") + head("Win rate");
+  if (styled) out += head("Style controlled");
+  if (elo) out += head("Elo, by order");
   out += "</tr></thead>\n<tbody>\n";
   for (std::size_t r = from; r < to; ++r) {
     const BoardRow& row = board.rows[r];
     out += fmt::format(
-        "<tr><td class=\"num\">{}</td><th scope=\"row\">{}</th><td "
-        "class=\"num\"><b>{}</b><small>{}</small></td><td class=\"meter\">{}</td><td "
-        "class=\"num soft\">{}</td><td class=\"num\">{}</td><td class=\"num\">{}</td>",
+        "<tr><td class=\"num\">{}</td><th scope=\"row\">{}</th><td class=\"num\"><b>{}</b></td><td "
+        "class=\"num\">{}</td><td class=\"num soft\">{}</td><td class=\"num\">{}</td><td "
+        "class=\"num\">{}</td>",
         rank_span(row.ranks), html_name(row.name), number_text(row.rating.rating, d),
-        interval_text(row.rating.low, row.rating.high, d),
-        r < kMaxPictures ? picture.draw(row) : std::string(), interval_text(row.low_all, row.high_all, d),
+        interval_text(row.rating.low, row.rating.high, d), interval_text(row.low_all, row.high_all, d),
         votes_text(row.votes), format_percent(win_rate(row)));
-    if (styled) {
-      out += row.styled ? fmt::format("<td class=\"num\">{}<small>{}</small></td>",
-                                      number_text(row.styled->rating, d),
-                                      interval_text(row.styled->low, row.styled->high, d))
-                        : "<td class=\"num\">n/a</td>";
-    }
-    if (elo) {
-      out += row.elo ? fmt::format("<td class=\"num\">{}<small>{}</small></td>",
-                                   number_text(row.elo->in_order, d),
-                                   interval_text(row.elo->low, row.elo->high, d))
-                     : "<td class=\"num\">n/a</td>";
-    }
+    constexpr std::string_view kNone = "<td class=\"num\">n/a</td>";
+    if (styled)
+      out += row.styled ? with_interval(row.styled->rating, row.styled->low, row.styled->high, d) : kNone;
+    if (elo) out += row.elo ? with_interval(row.elo->in_order, row.elo->low, row.elo->high, d) : kNone;
     out += "</tr>\n";
   }
   return out + "</tbody>\n</table></div>\n";
@@ -241,14 +206,20 @@ void add_headline(HtmlPage& page, const RankReport& report) {
   page.header(head + "<p class=\"lede\">" + lede(board) + "</p>\n");
   page.section("headline", "In short");
   page.add(tiles(board));
-  std::vector<const std::string*> warnings;
-  for (const std::string& w : board.warnings) warnings.push_back(&w);
-  if (!warnings.empty()) {
+  const std::size_t all = board.warnings.size() + report.health.size();
+  if (all > 0) {
     page.add("<div class=\"meaning caution\"><h3>Before you rely on it</h3>\n<ul>\n");
-    const std::size_t shown = std::min(warnings.size(), std::size_t{12});
-    for (std::size_t i = 0; i < shown; ++i) page.add("<li>" + html_sentence(*warnings[i]) + "</li>\n");
+    std::size_t shown = 0;
+    for (const auto* lines : {&board.warnings, &report.health}) {
+      for (const std::string& line : *lines) {
+        if (shown++ < kWarnings) page.add("<li>" + html_sentence(line) + "</li>\n");
+      }
+    }
+    if (all > kWarnings) {
+      page.add(fmt::format("<li>{} more stand <a href=\"#health\">further down</a>.</li>\n",
+                           format_count(all - kWarnings)));
+    }
     page.add("</ul></div>\n");
-    say_cut(page, warnings.size(), shown, "warnings");
   }
   page.add("<div class=\"meaning\"><h3>What this means</h3>\n<ul>\n");
   for (const std::string& line : meaning(board)) page.add("<li>" + escape_html(line) + "</li>\n");
@@ -268,20 +239,17 @@ void add_board(HtmlPage& page, const RankReport& report) {
           "still be told apart, since they met the same opponents: the rank ranges say which were.{1}",
           format_percent(board.options.level, 0),
           n > kOpenRows ? fmt::format(" The first {} of {}; the table has all.", kOpenRows, n) : ""));
-  const RowPicture picture(board);
   const std::size_t last = std::min(n, kMaxRows);
   const std::size_t open = last <= kOpenRows + 10 ? last : kOpenRows;
   page.paragraph(
-      fmt::format(
-          "Rank is the range of places that the votes allow. Under the rating stands its {} interval; "
-          "\"for all at once\" is the wider one that holds for the whole table. The win rate counts a tie "
-          "as half a win and depends on whom a competitor met: the rating does not.",
-          format_percent(board.options.level, 0)),
+      "Rank is the range of places that the votes allow. \"For all at once\" is the interval that holds for "
+      "the whole table. The win rate counts a tie "
+      "as half a win and depends on whom a competitor met: the rating does not.",
       "fineprint");
-  page.add(table_rows(board, 0, open, picture));
+  page.add(table_rows(board, 0, open));
   if (open < last) {
     page.add(fmt::format("<details class=\"more\"><summary>Places {} to {}</summary>\n", open + 1, last));
-    page.add(table_rows(board, open, last, picture));
+    page.add(table_rows(board, open, last));
     page.add("</details>\n");
   }
   say_cut(page, n, last, "competitors");

@@ -31,7 +31,18 @@ HeatMap empty_map(const Board& board, std::size_t n) {
   return map;
 }
 
-std::string win_map(const Board& board, std::size_t most, double width) {
+/// The distance from even that has the full colour: that of the pair furthest from it, within bounds.
+double full_colour(const Board& board) {
+  double most = 0.15;
+  const std::size_t n = std::min(board.rows.size(), kHeatWide);
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < n; ++j)
+      if (i != j && board.met(i, j) >= kFewVotes)
+        most = std::max(most, std::abs(board.won(i, j) / board.met(i, j) - 0.5));
+  return std::min(0.5, std::ceil(most * 20 - 1e-9) / 20);
+}
+
+std::string win_map(const Board& board, std::size_t most, double full, double width) {
   const std::size_t n = std::min(board.rows.size(), most);
   HeatMap map = empty_map(board, n);
   map.text.title = "Win rates of pairs";
@@ -48,7 +59,7 @@ std::string win_map(const Board& board, std::size_t most, double width) {
       cell.tip = fmt::format("{} against {}: ", tip_name(board, i), tip_name(board, j));
       if (votes > 0) {
         const double share = board.won(i, j) / votes;
-        cell.value = (share - 0.5) * 2;
+        cell.value = (share - 0.5) / full;
         cell.label = number_text(share * 100, 0);
         cell.small = votes < kFewVotes;
         cell.tip += fmt::format("won {} of {} votes; the ratings expect {}", format_percent(share),
@@ -67,10 +78,17 @@ std::string count_map(const Board& board, std::size_t most, double width) {
   map.text.title = "Votes between pairs";
   map.text.description = "Each cell is the number of votes on the row's and the column's competitor.";
   map.above = Ink::kMain;
-  double largest = 0;
-  for (std::size_t i = 0; i < n; ++i)
-    for (std::size_t j = 0; j < n; ++j)
-      if (i != j && std::isfinite(board.met(i, j))) largest = std::max(largest, board.met(i, j));
+  double largest = 0, least = INFINITY;
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      const double votes = board.met(i, j);
+      if (!(votes > 0) || !std::isfinite(votes)) continue;
+      largest = std::max(largest, votes);
+      least = std::min(least, votes);
+    }
+  }
+  // Counts that hardly differ shall not look as if they did.
+  least = std::min(least, largest / 10);
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j < n; ++j) {
       HeatMap::Cell& cell = map.cells[i * n + j];
@@ -81,13 +99,21 @@ std::string count_map(const Board& board, std::size_t most, double width) {
       cell.tip = fmt::format("{} and {}: {}", tip_name(board, i), tip_name(board, j),
                              votes > 0 ? votes_text(votes) + " votes" : "never met");
       if (!(votes > 0)) continue;
-      cell.value = std::log1p(votes) / std::log1p(largest);
+      cell.value = 0.1 + 0.7 * std::log(votes / least) / std::log(largest / least);
       cell.label = votes < 1000    ? number_text(votes, 0)
                    : votes < 99500 ? fmt::format("{}k", number_text(votes / 1000, votes < 9950 ? 1 : 0))
                                    : fmt::format("{}k", number_text(votes / 1000, 0));
     }
   }
   return heat_map(map, width);
+}
+
+/// "97.4", without the sign: for tables full of them.
+std::string bare_percent(double share) {
+  std::string text = confidence_text(share);
+  if (const std::size_t at = text.find("\u00a0%"); at != std::string::npos) text.resize(at);
+  if (const std::size_t at = text.find("\u00a0"); at != std::string::npos) text.erase(at, 2);
+  return text;
 }
 
 struct PairLook {
@@ -184,23 +210,27 @@ std::vector<std::string> graph_words(const Board& board) {
         c < 0.05  ? "two groups hardly met, and ratings across them are far less certain than within"
         : c < 0.3 ? "the votes are unevenly spread, which costs certainty but misleads nobody"
                   : "the votes are well spread"));
-    if (c < 0.3 && !g.weakest_side.empty())
-      out.push_back("The weakest link is to " + names_of(board, g.weakest_side, 6) + ".");
+    if (c < 0.3 && !g.weakest_side.empty() && g.weakest_side.size() <= 12)
+      out.push_back("Least linked to the others: " + names_of(board, g.weakest_side, 12) + ".");
   }
   if (!g.thin.empty()) {
-    std::string text = fmt::format(
+    out.push_back(fmt::format(
         "{} pairs met with fewer than {} votes (small squares in the map): their own win rates say next to "
         "nothing, and the ratings hardly use them.",
-        format_count(g.thin.size()), format_short(ExamineGraph{}.thin_votes));
-    out.push_back(std::move(text));
+        format_count(g.thin.size()), format_short(ExamineGraph{}.thin_votes)));
   }
   if (!g.bridges.empty()) {
     const Bridge& b = g.bridges.front();
-    out.push_back(fmt::format(
-        "{} {} the only link between two parts of the board. {} and {} ({} votes): a mistake there moves {}.",
-        g.bridges.size() == 1 ? "One pair is" : format_count(g.bridges.size()) + " pairs are each",
-        g.bridges.size() == 1 ? "" : "", html_name(name_of(board, b.a)), html_name(name_of(board, b.b)),
-        votes_text(b.votes), names_of(board, b.cut_off, 4)));
+    const std::string pair = html_name(name_of(board, b.a)) + " and " + html_name(name_of(board, b.b));
+    out.push_back(
+        g.bridges.size() == 1
+            ? fmt::format("One pair alone holds two parts of the board together: {} ({} votes). A mistake "
+                          "in them moves {}.",
+                          pair, votes_text(b.votes), names_of(board, b.cut_off, 4))
+            : fmt::format("{} pairs are each the only link between two parts of the board, among them {} "
+                          "({} votes): a mistake in these moves {}.",
+                          format_count(g.bridges.size()), pair, votes_text(b.votes),
+                          names_of(board, b.cut_off, 4)));
   } else if (g.meeting.count == 1 && n > 2) {
     out.emplace_back(
         "No single pair holds the board together: take any pair's votes away and all stay linked.");
@@ -221,22 +251,27 @@ void add_pairs(HtmlPage& page, const RankReport& report) {
   const std::size_t n = board.rows.size();
   if (n < 2 || !fits(board, board.met) || !fits(board, board.won) || !(total(board.met) > 0)) return;
   page.section("pairs", "Who beat whom");
-  const std::string which =
-      n > kHeatWide ? fmt::format(" The first {} of {} competitors.", kHeatWide, n) : std::string();
+  const double full = full_colour(board);
+  const auto which = [&](std::size_t wide, std::size_t narrow) {
+    return n > narrow ? fmt::format(" Shown are the first {} of {}, {} on a narrow screen.",
+                                    std::min(n, wide), n, narrow)
+                      : std::string();
+  };
   page.figure(
       html_legend({{Ink::kA, "the row's competitor won more"}, {Ink::kB, "it lost more"}}) +
-          responsive(win_map(board, kHeatWide, kWide), win_map(board, kHeatNarrow, kNarrow)),
-      "A cell says how many of a hundred votes the row's competitor won against the column's, a tie being "
-      "half "
-      "a win. Stronger colour is further from even. Small squares stand on fewer than ten votes; crossed-out "
-      "cells are pairs that never met. Point at a cell for its votes and for what the ratings expect." +
-          which);
+          responsive(win_map(board, kHeatWide, full, kWide), win_map(board, kHeatNarrow, full, kNarrow)),
+      fmt::format(
+          "A cell says how many of a hundred votes the row's competitor won against the column's, a tie "
+          "being half a win. Full colour is {} and {}. Small squares stand on fewer than ten votes; "
+          "crossed-out cells are pairs that never met. Point at a cell for its votes and for what the "
+          "ratings expect.{}",
+          format_percent(0.5 + full, 0), format_percent(0.5 - full, 0), which(kHeatWide, kHeatNarrow)));
   page.subsection("counts", "How often they met");
   page.figure(
-      responsive(count_map(board, kHeatWide, kWide), count_map(board, kHeatNarrow, kNarrow)),
+      responsive(count_map(board, kCountWide, kWide), count_map(board, kCountNarrow, kNarrow)),
       "Votes on each pair; each step of colour is the same factor. Crossed-out cells are pairs that never "
       "met: their order rests on opponents they share." +
-          which);
+          which(kCountWide, kCountNarrow));
 }
 
 void add_better(HtmlPage& page, const RankReport& report) {
@@ -246,20 +281,25 @@ void add_better(HtmlPage& page, const RankReport& report) {
   const bool alone = fits(board, board.better);
   page.section("better", "Is A better than B?");
   page.paragraph(
-      fmt::format("How sure the votes make it that the competitor of the row is better than that of the "
-                  "column, corrected for "
-                  "all {} pairs being asked about at once. Coloured cells reach {}: those may be claimed "
-                  "together. The others "
-                  "are open questions.",
+      fmt::format("How sure it is, in per cent, that the competitor of the row is better than that of the "
+                  "column when all {} "
+                  "pairs are asked about at once. Coloured cells reach {}: those may be claimed together. "
+                  "The others are open, "
+                  "which does not mean that both are equally good.{}",
                   format_count(static_cast<std::uint64_t>(board.rows.size()) * (board.rows.size() - 1) / 2),
-                  format_percent(board.options.level, 0)));
-  std::string table = "<div class=\"scroll\"><table class=\"versus\">\n<thead><tr><th scope=\"col\">is</th>";
+                  format_percent(board.options.level, 0),
+                  alone ? " The small figure is how sure it would be if that pair had been the only "
+                          "question, chosen before "
+                          "looking at the votes."
+                        : ""));
+  std::string table =
+      "<div class=\"scroll\"><table class=\"versus\">\n<thead><tr><th scope=\"col\">better than</th>";
   for (std::size_t j = 1; j < n; ++j) {
-    table += fmt::format("<th scope=\"col\" class=\"num\" title=\"{}\">than {}</th>",
+    table += fmt::format("<th scope=\"col\" class=\"num\" title=\"{}\">{}</th>",
                          escape_html(short_text(board.rows[j].name)), j + 1);
   }
   table += "</tr></thead>\n<tbody>\n";
-  for (std::size_t i = 0; i < n; ++i) {
+  for (std::size_t i = 0; i + 1 < n; ++i) {
     table += fmt::format("<tr><th scope=\"row\">{} {}</th>", i + 1, html_name(board.rows[i].name));
     for (std::size_t j = 1; j < n; ++j) {
       if (j <= i) {
@@ -267,38 +307,43 @@ void add_better(HtmlPage& page, const RankReport& report) {
         continue;
       }
       const double sure = board.better_corrected(i, j);
-      std::string tip =
-          fmt::format("{} better than {}: {}", tip_name(board, i), tip_name(board, j), confidence_text(sure));
-      if (alone)
-        tip += fmt::format("; {} if this pair is all you ask about", confidence_text(board.better(i, j)));
+      const bool shown = sure >= board.options.level;
       table +=
-          fmt::format("<td class=\"num{}\" title=\"{}\">{}</td>", sure >= board.options.level ? " shown" : "",
-                      escape_html(tip), escape_html(confidence_text(sure)));
+          fmt::format("<td class=\"num {}\" title=\"{}\">{}{}</td>", shown ? "shown" : "open",
+                      escape_html(fmt::format("{} better than {}: {}", tip_name(board, i), tip_name(board, j),
+                                              shown || sure >= 0.5 ? confidence_text(sure) : "open")),
+                      shown || sure >= 0.5 ? escape_html(bare_percent(sure)) : "open",
+                      alone ? "<small>" + escape_html(bare_percent(board.better(i, j))) + "</small>" : "");
     }
     table += "</tr>\n";
   }
   page.add(table + "</tbody>\n</table></div>\n");
+  std::string last = html_name(board.rows[n - 1].name);
+  page.add(fmt::format("<p class=\"fineprint\">{} is {}.</p>\n", n, last));
 }
 
 void add_graph(HtmlPage& page, const RankReport& report) {
   const Board& board = report.board;
   const std::vector<std::string> words = graph_words(board);
   const bool counted = board.rows.size() > 1 && fits(board, board.met) && fits(board, board.won);
-  if (words.empty() && report.health.empty() && board.warnings.empty() && !counted) return;
+  const std::size_t all = board.warnings.size() + report.health.size();
+  if (words.empty() && all <= kWarnings && !counted) return;
   page.section("health", "Can these votes bear a ranking?");
   page.add("<ul class=\"notes\">\n");
   for (const std::string& line : words) page.add("<li>" + line + "</li>\n");
-  std::size_t shown = 0;
-  const std::size_t all = board.warnings.size() + report.health.size();
+  // The first of the warnings stand at the top of the page.
+  std::size_t at = 0;
   for (const auto* lines : {&board.warnings, &report.health}) {
     for (const std::string& line : *lines) {
-      if (shown == kMaxListed) break;
-      page.add("<li>" + html_sentence(line) + "</li>\n");
-      ++shown;
+      if (at >= kWarnings && at < kMaxListed) page.add("<li>" + html_sentence(line) + "</li>\n");
+      ++at;
     }
   }
+  page.add(fmt::format("<li>{}</li>\n", all == 0   ? "There are no warnings."
+                                        : all == 1 ? "One warning stands at the top of this page."
+                                                   : "Warnings stand at the top of this page."));
   page.add("</ul>\n");
-  say_cut(page, all, shown, "findings");
+  say_cut(page, all, std::min(all, kMaxListed), "findings");
   if (!counted) return;
   const auto lopsided = leading_pairs(board, 8, [](const PairLook& p) {
     // The lower end of Wilson's interval: a shut-out of 10 is less lopsided than one of 100.

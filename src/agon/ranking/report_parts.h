@@ -16,10 +16,11 @@ inline constexpr std::size_t kMaxTipName = 60;     ///< and in the tip of a cell
 inline constexpr std::size_t kMaxSentence = 1500;  ///< bytes of a warning or a provenance value
 inline constexpr std::size_t kMaxListed = 60;      ///< warnings, sentences, provenance lines
 inline constexpr std::size_t kMaxRows = 5000;      ///< rows of the table
-inline constexpr std::size_t kMaxPictures = 500;   ///< rows of the table with a small picture
 inline constexpr std::size_t kOpenRows = 40;  ///< rows shown before the rest is folded; also of the chart
 inline constexpr std::size_t kHeatWide = 30, kHeatNarrow = 14;
-inline constexpr std::size_t kBetter = 12;  ///< competitors of the table "is A better than B"
+inline constexpr std::size_t kCountWide = 20, kCountNarrow = 10;
+inline constexpr std::size_t kWarnings = 8;  ///< on the first screen; the others stand under the graph
+inline constexpr std::size_t kBetter = 12;   ///< competitors of the table "is A better than B"
 inline constexpr std::size_t kSlopeLines = 24;
 inline constexpr std::size_t kMaxCategories = 40;  ///< columns of the full table of categories
 inline constexpr std::size_t kCategoryRows = 400;

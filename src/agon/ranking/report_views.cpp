@@ -81,11 +81,28 @@ std::map<std::string_view, const BoardRow*> by_name(const Board& board) {
   return out;
 }
 
-double middle(const RankRange& ranks) {
-  return (static_cast<double>(ranks.best) + static_cast<double>(ranks.worst)) / 2;
-}
-
 using Lookup = std::vector<std::map<std::string_view, const BoardRow*>>;
+
+/// How much higher each competitor of a category stands there, in standard errors of its rating there.
+/// Ratings are taken against the mean of those that are on both boards.
+std::map<std::string_view, double> shifts(const Lookup::value_type& here, const Lookup::value_type& overall) {
+  std::map<std::string_view, double> out;
+  double sum = 0;
+  for (const auto& [name, row] : here) {
+    const auto at = overall.find(name);
+    if (at == overall.end()) continue;
+    const double shift = row->rating.rating - at->second->rating.rating;
+    if (!std::isfinite(shift)) continue;
+    out[name] = shift;
+    sum += shift;
+  }
+  const double mean = out.empty() ? 0 : sum / static_cast<double>(out.size());
+  for (auto& [name, shift] : out) {
+    const double se = here.at(name)->rating.se;
+    shift = se > 0 && std::isfinite(se) ? (shift - mean) / se : 0;
+  }
+  return out;
+}
 
 std::string category_map(const Board& board, const Categories& categories, const Lookup& found,
                          std::size_t most_rows, std::size_t most_columns, double width) {
@@ -96,7 +113,12 @@ std::string category_map(const Board& board, const Categories& categories, const
   const std::size_t rows = std::min(board.rows.size(), most_rows);
   const std::size_t columns = std::min(categories.boards.size(), most_columns);
   map.columns.emplace_back("all");
-  for (std::size_t c = 0; c < columns; ++c) map.columns.push_back(short_text(categories.boards[c].name));
+  const auto overall = by_name(board);
+  std::vector<std::map<std::string_view, double>> shift;
+  for (std::size_t c = 0; c < columns; ++c) {
+    map.columns.push_back(short_text(categories.boards[c].name));
+    shift.push_back(shifts(found[c], overall));
+  }
   for (std::size_t r = 0; r < rows; ++r) {
     const BoardRow& row = board.rows[r];
     map.rows.push_back(short_text(row.name));
@@ -114,12 +136,10 @@ std::string category_map(const Board& board, const Categories& categories, const
         continue;
       }
       const BoardRow& here = *at->second;
-      const double size = static_cast<double>(categories.boards[c].rows.size());
       cell.label = rank_span(here.ranks);
-      // By places of rating: ranges of small categories are wide and say little of the direction.
-      const double shift =
-          middle(row.ranks) / static_cast<double>(board.rows.size()) - middle(here.ranks) / size;
-      cell.value = std::clamp(shift * 3, -1.0, 1.0);
+      // Below one standard error it is chance.
+      const double z = shift[c].contains(row.name) ? shift[c].at(row.name) : 0;
+      cell.value = std::abs(z) < 1 ? 0 : std::clamp(z / 5, -1.0, 1.0);
       cell.tip +=
           fmt::format("rank {}, rating {} {}, {} votes", cell.label, number_text(here.rating.rating, 1),
                       interval_text(here.rating.low, here.rating.high, 1), votes_text(here.votes));
@@ -186,7 +206,6 @@ std::string drift_chart(const Board& board, const Drift& drift, double width) {
       const auto here = found[w].find(board.rows[r].name);
       if (here == found[w].end()) continue;
       const Rating& rating = here->second->rating;
-      // Whiskers of neighbours would lie on each other: a pixel or two apart, by line.
       series.points.push_back({at(drift.points[w]), rating.rating, rating.low, rating.high});
     }
     chart.series.push_back(std::move(series));
@@ -229,7 +248,8 @@ void add_style(HtmlPage& page, const RankReport& report) {
     if (moved(movers.front()) > 0) {
       page.subsection("movers", "Who moves most");
       std::string table =
-          "<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">Competitor</th><th scope=\"col\" "
+          "<div class=\"scroll\"><table class=\"standing\">\n<thead><tr><th scope=\"col\">Competitor</th><th "
+          "scope=\"col\" "
           "class=\"num\">Place by rating</th><th scope=\"col\" class=\"num\">With style controlled</th><th "
           "scope=\"col\" class=\"num\">Rating moves by</th></tr></thead>\n<tbody>\n";
       for (std::size_t k = 0; k < std::min<std::size_t>(8, movers.size()) && moved(movers[k]) > 0; ++k) {
@@ -277,13 +297,13 @@ void add_categories(HtmlPage& page, const RankReport& report) {
   page.section("categories", fmt::format("By {}", short_text(categories.column)));
   constexpr std::size_t kColumns = 12, kNarrowColumns = 4;
   page.figure(
-      html_legend({{Ink::kA, "higher than on the whole board"}, {Ink::kB, "lower"}}) +
+      html_legend({{Ink::kA, "better than on the whole board"}, {Ink::kB, "worse"}}) +
           responsive(category_map(board, categories, found, kHeatWide, kColumns, kWide),
                      category_map(board, categories, found, kHeatWide, kNarrowColumns, kNarrow)),
       fmt::format(
-          "Ranges of ranks in each category (largest first), coloured by how much higher or lower they lie "
-          "than on the whole board. Small categories have wide ranges: a pale colour there is mostly "
-          "ignorance. Point at a cell for rating and votes.{}",
+          "Ranges of ranks in each category, largest first. Blue cells: its rating there is higher than "
+          "on the whole board, orange: lower, measured against how uncertain it is there (full colour from "
+          "five standard errors, none below one). Point at a cell for rating and votes.{}",
           board.rows.size() > kHeatWide || categories.boards.size() > kColumns ? " The table below has more."
                                                                                : ""));
   page.add("<details class=\"more\"><summary>All ranks as a table</summary>\n");

@@ -91,8 +91,9 @@ svg .small { font-size: 11px; } svg .mono { font-family: var(--mono); }
 .v6 { fill-opacity: .55; } .v7 { fill-opacity: .64; } .v8 { fill-opacity: .74; } .v9 { fill-opacity: .86; }
 .line.slope { stroke-width: 1.25; stroke-dasharray: none; } 
 .standing th[scope=row], .versus th[scope=row] { font-weight: 600; color: var(--ink); font-size: .9rem; vertical-align: top; overflow-wrap: anywhere; min-width: 9rem; }
-.standing .soft { color: var(--soft); } .versus th, .versus td { padding: .35rem .55rem .35rem 0; font-size: .82rem; white-space: nowrap; }
-.versus th[scope=row] { white-space: normal; } .versus td.shown { background: color-mix(in srgb, var(--a) 16%, transparent); font-weight: 600; }
+.standing td, .standing th { padding: .34rem .8rem .34rem 0; } .standing .soft { color: var(--soft); }
+.standing td:last-child, .standing th:last-child { padding-right: 0; } .versus th, .versus td { padding: .35rem .55rem .35rem 0; font-size: .82rem; white-space: nowrap; }
+.versus th[scope=row] { white-space: normal; } .versus .num { padding: .35rem .45rem; } .versus td.open { color: var(--soft); } .versus td.shown { background: color-mix(in srgb, var(--a) 16%, transparent); font-weight: 600; }
 .caution { border-left-color: var(--bad); }
 .void { fill: var(--wash); } .hatch { stroke: var(--rule); stroke-width: 1; fill: none; } .w2 { fill: var(--card) !important; } svg .tiny { font-size: 9.5px; }
 @media (prefers-color-scheme: dark) { .w1 { fill: var(--card) !important; } }

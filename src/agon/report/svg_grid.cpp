@@ -43,13 +43,74 @@ void draw_cell(SvgWriter& svg, const HeatMap& chart, const HeatMap::Cell& cell, 
   // A small cell's letters would lie half on its colour and half on the paper.
   if (!cell.small && !cell.label.empty()) {
     const bool roomy = text_width(cell.label, 11) + 6 <= width && height >= 15;
-    if (roomy || (text_width(cell.label, 9.5) * 0.9 + 1 <= width && height >= 11)) {
+    if (roomy || (text_width(cell.label, 9.5) * 0.9 + 2.5 <= width && height >= 11)) {
       svg.text(x + width / 2, y + height / 2 + (roomy ? 4 : 3.4), cell.label,
                label_class(step, roomy ? "small" : "tiny"), "middle");
     }
   }
   svg.close();
 }
+
+/// `text` in at most `most` lines of `width` pixels, broken at spaces; what is left over ends in "…".
+std::vector<std::string> wrapped(const std::string& text, double size, double width, std::size_t most) {
+  std::vector<std::string> lines;
+  std::size_t from = 0;
+  while (from < text.size() && lines.size() + 1 < most && text_width(text.substr(from), size) > width) {
+    std::size_t cut = std::string::npos;
+    for (std::size_t at = text.find(' ', from); at != std::string::npos; at = text.find(' ', at + 1)) {
+      if (text_width(text.substr(from, at - from), size) > width) break;
+      cut = at;
+    }
+    if (cut == std::string::npos) break;
+    lines.push_back(text.substr(from, cut - from));
+    from = cut + 1;
+  }
+  lines.push_back(fit_text(text.substr(from), size, width));
+  return lines;
+}
+
+/// Names over the columns; returns the height that they take.
+class ColumnNames {
+ public:
+  ColumnNames(const HeatMap& chart, double width, double cell) : cell_(cell) {
+    constexpr double kWordWidth = 44;  // cells of this width hold a word
+    upright_ = std::ranges::any_of(
+                   chart.columns, [&](const std::string& name) { return text_width(name, 11) + 4 > cell; }) &&
+               cell < kWordWidth;
+    for (const std::string& name : chart.columns) {
+      if (upright_) {
+        names_.push_back({fit_text(name, 11, std::min(150.0, width * 0.3))});
+        height_ = std::max(height_, text_width(names_.back().front(), 11) + 8);
+      } else {
+        names_.push_back(wrapped(name, 11, cell - 4, 3));
+        height_ = std::max(height_, 14.0 * static_cast<double>(names_.back().size()) + 6);
+      }
+    }
+  }
+  [[nodiscard]] double height() const { return height_; }
+  void draw(SvgWriter& svg, double left) const {
+    // Cells narrower than a line of text keep every second name, and so on.
+    const auto stride = static_cast<std::size_t>(std::max(1.0, std::ceil(12 / cell_)));
+    for (std::size_t c = 0; c < names_.size(); ++c) {
+      const double middle = left + cell_ * (static_cast<double>(c) + 0.5);
+      if (upright_) {
+        if (c % stride == 0) svg.text(middle + 4, height_ - 6, names_[c].front(), "small soft", "start", -90);
+        continue;
+      }
+      double y = height_ - 6 - 14 * static_cast<double>(names_[c].size() - 1);
+      for (const std::string& line : names_[c]) {
+        svg.text(middle, y, line, "small soft", "middle");
+        y += 14;
+      }
+    }
+  }
+
+ private:
+  double cell_;
+  bool upright_ = false;
+  double height_ = 20;
+  std::vector<std::vector<std::string>> names_;
+};
 
 }  // namespace
 
@@ -62,25 +123,10 @@ std::string heat_map(const HeatMap& chart, double width) {
   const double left = label_width + 8;
   const double wide = std::min((width - left) / static_cast<double>(columns), 90.0);
   const double tall = std::clamp(wide, 15.0, std::max(15.0, chart.tallest));
-  const bool upright = std::ranges::any_of(
-      chart.columns, [&](const std::string& name) { return text_width(name, 11) + 4 > wide; });
-  double top = 20;
-  if (upright) {
-    for (const std::string& name : chart.columns)
-      top = std::max(top, std::min(text_width(name, 11), 110.0) + 8);
-  }
+  const ColumnNames names(chart, width, wide);
+  const double top = names.height();
   SvgWriter svg(width, top + tall * static_cast<double>(rows) + 2, chart.text.title, chart.text.description);
-  for (std::size_t c = 0; c < columns; ++c) {
-    const double middle = left + wide * (static_cast<double>(c) + 0.5);
-    if (upright) {
-      // Cells narrower than a line of text keep every second name, and so on.
-      const auto stride = static_cast<std::size_t>(std::ceil(12 / wide));
-      if (c % stride == 0)
-        svg.text(middle + 4, top - 6, fit_text(chart.columns[c], 11, top - 8), "small soft", "start", -90);
-    } else {
-      svg.text(middle, top - 6, chart.columns[c], "small soft", "middle");
-    }
-  }
+  names.draw(svg, left);
   const double gap = wide > 14 ? 1 : 0.5;
   for (std::size_t r = 0; r < rows; ++r) {
     const double y = top + tall * static_cast<double>(r);

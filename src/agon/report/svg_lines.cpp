@@ -113,6 +113,10 @@ std::vector<LineChart::Point> drawable(const LineChart::Series& series, bool log
   return points;
 }
 
+std::string line_class(const LineChart::Series& series) {
+  return fmt::format("line {}s-{}", series.broken ? "broken " : "", ink_name(series.ink));
+}
+
 bool has_interval(const LineChart::Point& p) { return std::isfinite(p.low) && std::isfinite(p.high); }
 
 /// The points' own places when they are few and whole numbers: better names than round numbers, which
@@ -145,7 +149,7 @@ void draw_series(SvgWriter& svg, const LineChart& chart, const LineChart::Series
   band.insert(band.end(), back.rbegin(), back.rend());
   const bool whiskers = chart.whiskers || back.size() == 1;
   if (!whiskers && back.size() > 1) svg.path(band, fmt::format("band f-{}", ink), true);
-  if (line.size() > 1) svg.path(line, fmt::format("line {}s-{}", series.broken ? "broken " : "", ink));
+  if (line.size() > 1) svg.path(line, line_class(series));
   for (const auto& p : points) {
     std::string where = tick_label(p.x, {.at = {}, .step = 0, .decimals = p.x == std::floor(p.x) ? 0 : 3});
     const auto named = std::ranges::find(chart.x_names, p.x, &std::pair<double, std::string>::first);
@@ -185,16 +189,20 @@ std::string line_chart(const LineChart& chart, double width, double height) {
   std::vector<std::pair<double, std::string>> names;
   double name_width = 0;
   const double most = width * 0.34;
-  const auto add_name = [&](double value, const std::string& name) {
+  std::vector<std::string> samples;  // of several lines: a piece of each beside its name
+  const bool sampled = chart.series.size() > 2;
+  const double sample_width = sampled ? 24 : 0;
+  const auto add_name = [&](double value, const std::string& name, std::string sample) {
     if (name.empty() || !std::isfinite(value)) return;
     names.emplace_back(value, fit_text(name, 12, most));
-    name_width = std::max(name_width, text_width(names.back().second, 12));
+    name_width = std::max(name_width, text_width(names.back().second, 12) + sample_width);
+    samples.push_back(std::move(sample));
   };
   for (const auto& series : chart.series) {
     const auto points = drawable(series, chart.log_x);
-    if (!points.empty()) add_name(points.back().y, series.name);
+    if (!points.empty()) add_name(points.back().y, series.name, line_class(series));
   }
-  for (const auto& reference : chart.references) add_name(reference.value, reference.label);
+  for (const auto& reference : chart.references) add_name(reference.value, reference.label, "guide");
 
   const double left = widest_label(y_ticks, false) + 12;
   const double right = width - (names.empty() ? 14 : name_width + 14);
@@ -226,7 +234,10 @@ std::string line_chart(const LineChart& chart, double width, double height) {
   std::vector<double> wanted;
   for (const auto& name : names) wanted.push_back(y(name.first));
   const auto placed = spread_labels(wanted, 16, top, bottom);
-  for (std::size_t i = 0; i < names.size(); ++i) svg.text(right + 8, placed[i] + 4, names[i].second);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (sampled) svg.line(right + 8, placed[i], right + 26, placed[i], samples[i]);
+    svg.text(right + 8 + sample_width, placed[i] + 4, names[i].second);
+  }
   return svg.finish();
 }
 

@@ -106,7 +106,8 @@ std::string dot_chart(const DotChart& chart, double width) {
     low = std::min(low, reference.value);
     high = std::max(high, reference.value);
   }
-  label_width = narrow ? width : std::min(label_width, width * 0.36);
+  const bool dense = chart.row_height < 26;
+  label_width = narrow ? width : std::min(label_width, width * (dense ? 0.42 : 0.36));
   const double left = narrow ? 8 : label_width + 20;
   const double right = narrow ? width - 8 : width - value_width - 20;
   const double pad = high > low ? (high - low) * 0.04 : std::max(std::abs(low) * 0.1, 0.1);
@@ -192,7 +193,7 @@ std::string dot_chart(const DotChart& chart, double width) {
       if (std::isfinite(row.low) && std::isfinite(row.high)) {
         svg.line(x(row.low), middle, x(row.high), middle, fmt::format("whisker s-{}", ink));
       }
-      svg.circle(x(row.value), middle, 4.5, fmt::format("dot f-{}", ink));
+      svg.circle(x(row.value), middle, dense ? 3.5 : 4.5, fmt::format("dot f-{}", ink));
     }
     svg.close();
     y += row_height;
