@@ -96,7 +96,8 @@ svg .small { font-size: 11px; } svg .mono { font-family: var(--mono); }
 .versus th[scope=row] { white-space: normal; } .versus .num { padding: .35rem .45rem; } .versus td.open { color: var(--soft); } .versus td.shown { background: color-mix(in srgb, var(--a) 16%, transparent); font-weight: 600; }
 .caution { border-left-color: var(--bad); }
 .void { fill: var(--wash); } .hatch { stroke: var(--rule); stroke-width: 1; fill: none; } .w2 { fill: var(--card) !important; } svg .tiny { font-size: 9.5px; }
-@media (prefers-color-scheme: dark) { .w1 { fill: var(--card) !important; } }
+@media (prefers-color-scheme: dark) { .v4 { fill-opacity: .34; } .v5 { fill-opacity: .4; } .v6 { fill-opacity: .72; } .v7 { fill-opacity: .79; } .v8 { fill-opacity: .86; } .v9 { fill-opacity: .93; }
+  .w1 { fill: var(--card) !important; } }
 .dot { stroke: var(--card); stroke-width: 1.5; }
 .wide { display: block; } .narrow { display: none; }
 .scroll { overflow-x: auto; margin: 1rem 0 1.5rem; }
