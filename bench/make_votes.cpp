@@ -20,6 +20,7 @@
 
 namespace {
 
+using agon::append_json_string;
 using agon::Random;
 using agon::Turn;
 using agon::Turns;

@@ -14,68 +14,13 @@ import math
 import os
 import platform
 import subprocess
-import sys
-import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+import rank
+from common import ROOT, Table, measured, peer_python
+
 VOTES = ROOT / "data/votes/lmsys_arena_1500.csv.gz"
 CLASSES = ("winner_model_a", "winner_model_b", "winner_tie")
-
-
-def measured(command):
-    """Runs a command; (seconds of wall time, peak resident MiB)."""
-    # Settings of the machine for other programs' numpy must not slow the peer down.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
-    start = time.perf_counter()
-    process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, env=environment)
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))}\nended with {process.returncode}:\n{errors.decode(errors='replace')}")
-    return seconds, usage.ru_maxrss / 1024
-
-
-def peer_python(build):
-    """The Python of a virtual environment with the pinned peer, made once."""
-    requirements = ROOT / "bench/requirements.txt"
-    folder = build / "peer"
-    stamp = folder / "requirements.sha256"
-    wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
-    python = folder / "bin/python"
-    if not stamp.exists() or stamp.read_text() != wanted:
-        print("Installing the peer (scikit-learn, LightGBM) into a virtual environment ...", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", requirements], check=True)
-        stamp.write_text(wanted)
-    return python
-
-
-class Table:
-    """Rows of name, wall, memory and rows a second, each beside its goal."""
-
-    def __init__(self):
-        self.missed = []
-
-    def header(self):
-        print(f"\n{'step':44} {'rows':>8} {'wall':>10} {'rows/s':>9} {'peak RSS':>10}   goal", flush=True)
-
-    def row(self, name, rows, seconds, mib, goals=()):
-        notes = []
-        for text, held in goals:
-            notes.append(f"{text}: {'held' if held else 'MISSED'}")
-            if not held:
-                self.missed.append(f"{name}: {text}")
-        print(f"{name:44} {rows:8d} {seconds:8.1f} s {rows / seconds:9.1f} {mib:6.0f} MiB   {'; '.join(notes)}", flush=True)
-
-    def line(self, name, value, goal=None, held=True):
-        note = "" if goal is None else f"   {goal}: {'held' if held else 'MISSED'}"
-        if not held:
-            self.missed.append(f"{name}: {goal}")
-        print(f"{name:44} {value}{note}", flush=True)
 
 
 def speed(options, agon, make_votes, python, work, table):
@@ -197,13 +142,14 @@ def main():
     parser.add_argument("--build", type=Path, required=True, help="build folder of the bench preset")
     parser.add_argument("--quick", action="store_true", help="few rows: does it run, not how fast is it")
     parser.add_argument("--no-peer", action="store_true", help="leave the Python peer out")
+    parser.add_argument("--only", choices=["preference", "rank"], help="one part only")
     parser.add_argument("--cv", action="store_true", help="also time training with cross-validation")
     options = parser.parse_args()
     build = options.build.resolve()
     agon, make_votes = build / "agon", build / "make_votes"
     work = build / "bench"
     work.mkdir(exist_ok=True)
-    python = None if options.no_peer else peer_python(build)
+    python = None if options.no_peer or options.only == "rank" else peer_python(build)
 
     processor = platform.processor() or platform.machine()
     for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -213,9 +159,12 @@ def main():
     version = subprocess.run([agon, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     print(f"{version} on {os.cpu_count()} cores, {processor}")
     table = Table()
-    speed(options, agon, make_votes, python, work, table)
-    micro(build, table)
-    quality(options, agon, python, work)
+    if options.only != "rank":
+        speed(options, agon, make_votes, python, work, table)
+        micro(build, table)
+        quality(options, agon, python, work)
+    if options.only != "preference":
+        rank.speed(options, agon, build, work, table)
     if table.missed:
         print("\nGoals missed:\n  " + "\n  ".join(table.missed))
     else:
