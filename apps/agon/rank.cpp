@@ -10,6 +10,7 @@
 #include "agon/base/file.h"
 #include "agon/ranking/board.h"
 #include "agon/ranking/board_text.h"
+#include "agon/ranking/report.h"
 #include "agon/report/terminal.h"
 #include "rank_input.h"
 #include "rank_verbs.h"
@@ -87,6 +88,16 @@ Status write_outputs(const RankCommand& c, const BattleSet& set, const Boards& b
       AGON_TRY(write_file(path, board_json(boards.board, categories, drift, facts)));
     } else if (is_kind(path, ".md")) {
       AGON_TRY(write_file(path, board_markdown(boards.board)));
+    } else {
+      std::string of;
+      for (const BattleSource& s : set.sources) of += (of.empty() ? "" : ", ") + file_name(s.path);
+      const RankReport report{.title = "Leaderboard from " + of,
+                              .board = boards.board,
+                              .categories = categories,
+                              .drift = drift,
+                              .health = {},
+                              .provenance = facts};
+      AGON_TRY(write_file(path, render_rank_report(report)));
     }
   }
   return {};
