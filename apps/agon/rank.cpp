@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <functional>
 #include <memory>
 
 #include "agon/base/file.h"
+#include "agon/data/battle_style.h"
 #include "agon/ranking/board.h"
 #include "agon/ranking/board_text.h"
 #include "agon/ranking/report.h"
@@ -135,7 +137,13 @@ Status run(RankCommand& c) {
   read.keep_rows = clustered || c.elo || c.windows > 0 || !c.by.empty() || !read.style_columns.empty();
   AGON_ASSIGN(const BattleSet set, read_input(c.input));
   if (!read.style_columns.empty()) {
-    for (const PairedColumn& column : set.rows.style) o.style.push_back(column.name);
+    // The file's own numbers come first: those counted from texts would say the same twice.
+    const auto counted = [](const PairedColumn& column) {
+      return std::ranges::find(kTextStyles, column.name) != std::end(kTextStyles);
+    };
+    const bool own = std::ranges::any_of(set.rows.style, std::not_fn(counted));
+    for (const PairedColumn& column : set.rows.style)
+      if (!own || !c.style_columns.empty() || !counted(column)) o.style.push_back(column.name);
     if (o.style.empty())
       return fail(
           "nothing to control style by: the files have neither texts nor numbers of each answer (NAME_a and "

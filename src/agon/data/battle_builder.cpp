@@ -463,7 +463,12 @@ Result<BattleSet> BattleBuilder::finish() && {
     };
     if (std::ranges::none_of(rows.codes, fits)) return never_seen(name, "values of a column");
   }
+  const auto asked = [&](const char* name) {
+    return std::ranges::find(options_.style_columns, name) != options_.style_columns.end();
+  };
+  const bool either = asked("all") && asked("text") && !rows.style.empty();
   for (const std::string& name : options_.style_columns) {
+    if (either && (name == "all" || name == "text")) continue;  // whichever there is
     if (name == "all" ? !rows.style.empty()
                       : std::ranges::any_of(rows.style, [&](const PairedColumn& column) {
                           return column.name == name || (name == "text" && column.name == kTextStyles[0]);
