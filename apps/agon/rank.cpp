@@ -139,7 +139,7 @@ Status run(RankCommand& c) {
   if (!read.style_columns.empty()) {
     // The file's own numbers come first: those counted from texts would say the same twice.
     const auto counted = [](const PairedColumn& column) {
-      return std::ranges::find(kTextStyles, column.name) != std::end(kTextStyles);
+      return std::ranges::find(battle_parts::kTextStyles, column.name) != battle_parts::kTextStyles.end();
     };
     const bool own = std::ranges::any_of(set.rows.style, std::not_fn(counted));
     for (const PairedColumn& column : set.rows.style)
