@@ -44,9 +44,10 @@ std::vector<Label> labels(const std::string& svg) {
   std::vector<Label> out;
   for (std::sregex_iterator it(svg.begin(), svg.end(), kText), end; it != end; ++it) {
     const std::string css = (*it)[3];
-    const double size = css.find("small") != std::string::npos ? 11
-                        : css.find("big") != std::string::npos ? 13
-                                                               : 12;
+    const double size = css.find("tiny") != std::string::npos    ? 9.5
+                        : css.find("small") != std::string::npos ? 11
+                        : css.find("big") != std::string::npos   ? 13
+                                                                 : 12;
     const std::string text = unescaped((*it)[5]);
     const double x = std::atof((*it)[1].str().c_str());
     // text_width errs on the wide side by up to a fifth for figures; what is tested is real overlap.
@@ -202,6 +203,111 @@ TEST(DotChart, WhatCannotBeComputedIsSaid) {
   EXPECT_NE(svg.find(">n/a<"), std::string::npos);
   chart.rows.erase(chart.rows.begin());
   EXPECT_EQ(dot_chart(chart, 700), "");
+}
+
+TEST(DotChart, SecondIntervalLiesAroundTheFirst) {
+  DotChart chart;
+  chart.text.title = "dots";
+  chart.row_height = 20;
+  chart.rows = {{"both", "rank 1", 10, 9, 11, Ink::kMain, false, 5, 15},
+                {"one", "", 10, 9, 11, Ink::kMain, false, -kInfinity, 12}};
+  const std::string svg = dot_chart(chart, 700);
+  EXPECT_EQ(fault(svg), "");
+  static const std::regex kWhisker(
+      "<line x1=\"([0-9.]+)\" y1=\"[0-9.]+\" x2=\"([0-9.]+)\"[^>]*whisker( thin)? s-main");
+  std::vector<std::pair<double, double>> thick, thin;
+  for (std::sregex_iterator it(svg.begin(), svg.end(), kWhisker), end; it != end; ++it)
+    ((*it)[3].matched ? thin : thick)
+        .emplace_back(std::atof((*it)[1].str().c_str()), std::atof((*it)[2].str().c_str()));
+  ASSERT_EQ(thick.size(), 2U);
+  ASSERT_EQ(thin.size(), 1U);  // an endless one is not drawn
+  EXPECT_NEAR(thin[0].second - thin[0].first, 5 * (thick[0].second - thick[0].first), 0.1);
+  EXPECT_LT(thin[0].first, thick[0].first);
+}
+
+TEST(LineChart, DatesInPlaceOfNumbers) {
+  LineChart chart;
+  chart.text = {"drift", "d", "time", "rating"};
+  chart.whiskers = true;
+  chart.x_names = {{1e12, "2001-09-09"}, {1.1e12, "2004-11-09"}, {1.2e12, "2008-01-10"}};
+  for (const char* name : {"a", "b", "c"})
+    chart.series.push_back({name, Ink::kA, {{1e12, 1, 0, 2}, {1.2e12, 2, 1, 3}}, *name == 'b'});
+  for (const double width : {340.0, 780.0}) {
+    const std::string svg = line_chart(chart, width, 300);
+    EXPECT_EQ(fault(svg), "");
+    EXPECT_NE(svg.find(">2001-09-09<"), std::string::npos);
+    EXPECT_NE(svg.find("<title>a, 2001-09-09: 1.000"), std::string::npos);
+    EXPECT_EQ(svg.find("band"), std::string::npos);
+    EXPECT_NE(svg.find("line broken s-a"), std::string::npos);
+  }
+}
+
+HeatMap heat_example(std::size_t rows, std::size_t columns) {
+  HeatMap map;
+  map.text = {"heat & map", "d", "", ""};
+  for (std::size_t r = 0; r < rows; ++r) map.rows.push_back("row <" + std::to_string(r) + ">");
+  for (std::size_t c = 0; c < columns; ++c) map.columns.push_back("a column named " + std::to_string(c));
+  for (std::size_t i = 0; i < rows * columns; ++i)
+    map.cells.push_back(
+        {static_cast<double>(i % 5) / 2 - 1, std::to_string(i), "tip \"" + std::to_string(i) + "\""});
+  return map;
+}
+
+std::size_t occurrences(const std::string& text, std::string_view part) {
+  std::size_t n = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
+  return n;
+}
+
+TEST(HeatMap, EachCellSaysWhatItIs) {
+  HeatMap map = heat_example(2, 5);  // values -1, -0.5, 0, 0.5, 1 in each row
+  map.cells[0].blank = true;
+  map.cells[9].value = kNaN;
+  const std::string svg = heat_map(map, 700);
+  EXPECT_EQ(fault(svg), "");
+  EXPECT_EQ(occurrences(svg, "class=\"f-b\""), 1U);  // -1; the other is blank
+  EXPECT_EQ(occurrences(svg, "class=\"f-b v5\""), 2U);
+  EXPECT_EQ(occurrences(svg, "class=\"f-a v5\""), 2U);
+  EXPECT_EQ(occurrences(svg, "class=\"f-a\""), 1U);  // the other is no number
+  EXPECT_EQ(occurrences(svg, "\"hatch\""), 1U);
+  EXPECT_EQ(occurrences(svg, ">tip &quot;"), 9U);
+  EXPECT_EQ(svg.find(">9</text>"), std::string::npos);  // a missing figure has no label
+  EXPECT_EQ(heat_map(heat_example(0, 3), 700), "");
+  map.cells.pop_back();
+  EXPECT_EQ(heat_map(map, 700), "");
+}
+
+TEST(HeatMap, AnyShape) {
+  EXPECT_TRUE(rc::check("well-formed, labels apart", [] {
+    const auto rows = *rc::gen::inRange<std::size_t>(1, 40), columns = *rc::gen::inRange<std::size_t>(1, 40);
+    HeatMap map = heat_example(rows, columns);
+    for (HeatMap::Cell& cell : map.cells) {
+      cell.value = *rc::gen::element(0.0, -1.0, 0.33, 7.0, kNaN, kInfinity);
+      cell.small = *rc::gen::arbitrary<bool>();
+      cell.label = *rc::gen::element("", "7", "100", "12–118");
+    }
+    RC_ASSERT(fault(heat_map(map, *rc::gen::element(320.0, 340.0, 780.0))) == "");
+  }));
+}
+
+TEST(SlopeChart, LabelsOfCrowdedLinesStayApart) {
+  EXPECT_TRUE(rc::check("well-formed", [] {
+    SlopeChart chart;
+    chart.text.title = "slopes";
+    chart.left_name = "before it was taken out";
+    chart.right_name = "after it was taken out";
+    const auto count = *rc::gen::inRange(1, 30);
+    for (int i = 0; i < count; ++i) {
+      const double crowd = *rc::gen::element(1.0, 1000.0);
+      chart.lines.push_back({std::string(*rc::gen::inRange<std::size_t>(0, 60), 'm'),
+                             *rc::gen::inRange(-50, 50) / crowd, *rc::gen::inRange(-50, 50) / crowd,
+                             Ink::kA});
+    }
+    RC_ASSERT(fault(slope_chart(chart, *rc::gen::element(320.0, 340.0, 780.0))) == "");
+  }));
+  SlopeChart none;
+  none.lines = {{"x", kNaN, 1, Ink::kA}};
+  EXPECT_EQ(slope_chart(none, 700), "");
 }
 
 TEST(EffectChart, LinesAndStack) {

@@ -48,6 +48,8 @@ std::string interval_text(double low, double high, int decimals) {
   return text;
 }
 
+std::string percent_text(double share) { return std::isfinite(share) ? format_percent(share) : "n/a"; }
+
 std::string confidence_text(double share) {
   if (!std::isfinite(share)) return "n/a";
   if (share > 0.999) return ">\u00a0" + format_percent(0.999);
@@ -109,6 +111,15 @@ std::string_view tie_gloss(TieModel model) {
   return {};
 }
 
+/// "eta 0.45, threshold 1.2" as it is, but in words where no vote spoke of both being bad.
+std::string parameter_words(const TieComparison& t) {
+  constexpr std::string_view kNone = "threshold -inf";
+  std::string text = t.parameter;
+  if (const std::size_t at = text.find(kNone); at != std::string::npos)
+    text.replace(at, kNone.size(), "no vote called both bad");
+  return text + (t.converged ? "" : "; NOT CONVERGED");
+}
+
 std::string_view intervals_gloss(const Board& board) {
   if (!board.composite.empty()) return "from the categories' fits, which share votes";
   switch (board.options.intervals) {
@@ -153,7 +164,7 @@ void add_ties(HtmlPage& page, const RankReport& report) {
         "class=\"num\">{}</td><td>{}</td><td>{}</td></tr>\n",
         tie_model_name(t.model), chosen ? " (this board)" : "", tie_gloss(t.model),
         t.error.empty() ? number_text(t.loss, 6) : "n/a", t.error.empty() ? votes_text(t.votes) : "n/a",
-        html_sentence(t.error.empty() ? t.parameter + (t.converged ? "" : "; NOT CONVERGED") : t.error),
+        html_sentence(t.error.empty() ? parameter_words(t) : t.error),
         t.model == TieModel::kHalf           ? "win, loss"
         : t.model == TieModel::kBadThreshold ? "win, loss, tie, both bad"
                                              : "win, loss, tie");

@@ -180,7 +180,7 @@ std::string table_rows(const Board& board, std::size_t from, std::size_t to) {
         "class=\"num\">{}</td>",
         rank_span(row.ranks), html_name(row.name), number_text(row.rating.rating, d),
         interval_text(row.rating.low, row.rating.high, d), interval_text(row.low_all, row.high_all, d),
-        votes_text(row.votes), format_percent(win_rate(row)));
+        votes_text(row.votes), percent_text(win_rate(row)));
     constexpr std::string_view kNone = "<td class=\"num\">n/a</td>";
     if (styled)
       out += row.styled ? with_interval(row.styled->rating, row.styled->low, row.styled->high, d) : kNone;

@@ -62,10 +62,10 @@ std::string win_map(const Board& board, std::size_t most, double full, double wi
         cell.value = (share - 0.5) / full;
         cell.label = number_text(share * 100, 0);
         cell.small = votes < kFewVotes;
-        cell.tip += fmt::format("won {} of {} votes; the ratings expect {}", format_percent(share),
-                                votes_text(votes), format_percent(expected));
+        cell.tip += fmt::format("won {} of {} votes; the ratings expect {}", percent_text(share),
+                                votes_text(votes), percent_text(expected));
       } else {
-        cell.tip += fmt::format("never met; the ratings expect {}", format_percent(expected));
+        cell.tip += fmt::format("never met; the ratings expect {}", percent_text(expected));
       }
     }
   }
@@ -156,7 +156,7 @@ std::string pair_table(const Board& board, const std::vector<PairLook>& pairs) {
         "<tr><td><b>{}</b> against {}</td><td class=\"num\">{}</td><td class=\"num\">{}</td><td "
         "class=\"num\">{}</td></tr>\n",
         html_name(board.rows[p.i].name), html_name(board.rows[p.j].name), votes_text(p.votes),
-        format_percent(p.share), format_percent(p.expected));
+        percent_text(p.share), percent_text(p.expected));
   }
   return out + "</tbody>\n</table></div>\n";
 }

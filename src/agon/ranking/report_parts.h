@@ -17,7 +17,7 @@ inline constexpr std::size_t kMaxSentence = 1500;  ///< bytes of a warning or a 
 inline constexpr std::size_t kMaxListed = 60;      ///< warnings, sentences, provenance lines
 inline constexpr std::size_t kMaxRows = 5000;      ///< rows of the table
 inline constexpr std::size_t kOpenRows = 40;  ///< rows shown before the rest is folded; also of the chart
-inline constexpr std::size_t kHeatWide = 30, kHeatNarrow = 14;
+inline constexpr std::size_t kHeatWide = 30, kHeatNarrow = 12;
 inline constexpr std::size_t kCountWide = 20, kCountNarrow = 10;
 inline constexpr std::size_t kWarnings = 8;  ///< on the first screen; the others stand under the graph
 inline constexpr std::size_t kBetter = 12;   ///< competitors of the table "is A better than B"
@@ -39,6 +39,8 @@ inline constexpr double kWide = 780, kNarrow = 340;
 /// Fixed decimals with a true minus; "n/a" for what is not finite.
 [[nodiscard]] std::string number_text(double value, int decimals);
 [[nodiscard]] std::string interval_text(double low, double high, int decimals);
+/// "62.1 %", or "n/a" for what is not finite.
+[[nodiscard]] std::string percent_text(double share);
 /// "97.4 %", "> 99.9 %" and "< 0.1 %" at the ends.
 [[nodiscard]] std::string confidence_text(double share);
 /// "1", "1–3".

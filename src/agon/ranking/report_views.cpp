@@ -26,6 +26,10 @@ std::vector<std::size_t> styled_places(const Board& board) {
   return places;
 }
 
+std::string shift_text(double shift, int decimals) {
+  return std::isfinite(shift) ? typographic(format_signed(shift, decimals)) : "n/a";
+}
+
 std::string style_slopes(const Board& board, const std::vector<std::size_t>& places, double width) {
   SlopeChart chart;
   chart.text.title = "Rating against style-controlled rating";
@@ -258,7 +262,7 @@ void add_style(HtmlPage& page, const RankReport& report) {
             "<tr><th scope=\"row\">{}</th><td class=\"num\">{}</td><td class=\"num\">{}</td><td "
             "class=\"num\">{}</td></tr>\n",
             html_name(row.name), movers[k] + 1, places[movers[k]],
-            typographic(format_signed(row.styled->rating - row.rating.rating, decimals_of(board))));
+            shift_text(row.styled->rating - row.rating.rating, decimals_of(board)));
       }
       page.add(table + "</tbody>\n</table></div>\n");
     }
