@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The demo behind `make demo`: real votes in; a trained model, an honest report and a submission out.
+# The demo behind `make demo`: real votes in; a trained model, honest reports, a submission and a leaderboard out.
 #
 #   scripts/demo.sh [BUILD_FOLDER [OUTPUT_FOLDER]]
 set -euo pipefail
@@ -31,6 +31,10 @@ say "3. Predict the competition's visible test rows, and say why"
 run predict "$out/arena.agon" data/votes/lmsys_test_3.csv -o "$out/submission.csv" --explain "$out/explain.jsonl"
 cat "$out/submission.csv"
 
+say "4. Which model is better? The Chatbot Arena's 1,670,250 votes of 2024-08-14 as a leaderboard"
+run rank data/battles/arena_2024-08-14_pair_counts.json.gz --anchor mixtral-8x7b-instruct-v0.1=1114 --top 10 \
+  -o "$out/board.html" -o "$out/board.csv"
+
 say "Made, all in $out/:"
 cat <<END
   arena.agon       the model: $agon info $out/arena.agon
@@ -38,5 +42,6 @@ cat <<END
   unseen.html      the same model on the experts' votes, and unseen.json for programs
   submission.csv   the three probabilities of every row, in the competition's form
   explain.jsonl    for every row of it, what pushed the prediction where
+  board.html       the leaderboard with intervals, ranges of ranks and who beats whom; board.csv for programs
 Next: $agon train YOUR_VOTES.csv -o my.agon && $agon predict my.agon YOUR_PAIRS.csv -o predictions.csv
 END

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The picture of the report in README.md: the top of a report that `make demo` made, by a browser without
-# a screen. Inter and P052 (fonts-inter, fonts-urw-base35) stand in for the fonts of a desktop.
+# The pictures in README.md: the top of a page that `make demo` made, by a browser without a screen
+# (report.html gives report.png, board.html gives board.png). Inter and P052 (fonts-inter, fonts-urw-base35) stand in for the fonts of a desktop.
 #
 #   scripts/report_picture.sh [REPORT [PICTURE]]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/install_deps.sh page
 report=$(realpath "${1:-demo/report.html}")
-picture=$(realpath "${2:-docs/images/report.png}")
+picture=$(realpath "${2:-docs/images/$(basename "$report" .html).png}")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 {
