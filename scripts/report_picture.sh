@@ -1,14 +1,9 @@
 #!/usr/bin/env bash
 # The pictures in README.md: the top of a page that `make demo` made, by a browser without a screen
-# (report.html gives report.png, board.html gives board.png). Inter and P052 (fonts-inter, fonts-urw-base35) stand in for the fonts of a desktop.
+# (report.html gives report.png, board.html gives board.png). Inter and P052 (fonts-inter, fonts-urw-base35)
+# stand in for the fonts of a desktop.
 #
 #   scripts/report_picture.sh [REPORT [PICTURE]]
-#
-# The picture of a leaderboard is made the same way:
-#
-#   build/agon rank data/battles/arena_2024-08-14_pair_counts.json.gz \
-#     --anchor mixtral-8x7b-instruct-v0.1=1114 -o board.html
-#   scripts/report_picture.sh board.html docs/images/board.png
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/install_deps.sh page
