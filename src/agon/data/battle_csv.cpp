@@ -427,11 +427,11 @@ Result<std::size_t> BattleCsv::feed(std::string_view bytes, bool last) {
 }
 
 Status BattleCsv::read_all(ByteSource& source, const Progress& progress) {
-  std::vector<char> buffer(kBuffer);
+  // Grows with the file: one of a hundred rows needs no large buffer.
+  std::vector<char> buffer(std::size_t{1} << 16);
   const std::string stage = "reading " + builder_.source().path;
   std::size_t have = 0;
   for (bool last = false; !last;) {
-    if (have == buffer.size()) buffer.resize(2 * buffer.size());
     while (have < buffer.size() && !last) {
       AGON_ASSIGN(const std::size_t got, source.read(buffer.data() + have, buffer.size() - have));
       have += got;
@@ -440,6 +440,7 @@ Status BattleCsv::read_all(ByteSource& source, const Progress& progress) {
     AGON_ASSIGN(const std::size_t used, feed({buffer.data(), have}, last));
     std::memmove(buffer.data(), buffer.data() + used, have - used);
     have -= used;
+    if (buffer.size() < kBuffer || have == buffer.size()) buffer.resize(2 * buffer.size());
     if (progress) progress(stage, source.raw_bytes_read(), source.raw_size());
   }
   return {};
