@@ -260,6 +260,8 @@ void add_rank_command(CLI::App& app, int& exit_code) {
   const auto c = std::make_shared<RankCommand>();
   add_input_options(*rank, c->input, false);
   add_board_options(*rank, *c);
+  add_rank_check(*rank, exit_code);
+  add_rank_next(*rank, exit_code);
   add_rank_watch(*rank, exit_code);
 
   rank->callback([c, rank, &exit_code] {

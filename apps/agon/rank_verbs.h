@@ -7,6 +7,10 @@ class App;
 
 namespace agon {
 
+/// `agon rank check`: are these votes fit to rank from? Exit code 1 when no finite ratings exist.
+void add_rank_check(CLI::App& rank, int& exit_code);
+/// `agon rank next`: which pairs to ask about next, and what it would buy.
+void add_rank_next(CLI::App& rank, int& exit_code);
 /// `agon rank watch`: a board that follows a file of votes as it grows.
 void add_rank_watch(CLI::App& rank, int& exit_code);
 
