@@ -253,7 +253,9 @@ void describe_first(const VoteHealth& h, Words& words) {
     const bool b = d.outcome == BattleOutcome::kB;
     which +=
         fmt::format("{}{} {} {}", k > 0 ? ", " : "", format_count(d.count),
-                    d.outcome == BattleOutcome::kTie ? "ties of" : "for",
+                    d.outcome != BattleOutcome::kTie ? "for"
+                    : d.count == 1                   ? "tie of"
+                                                     : "ties of",
                     d.outcome == BattleOutcome::kTie
                         ? words.name(d.first) + " with " + words.name(d.second)
                         : words.name(b ? d.second : d.first) + " over " + words.name(b ? d.first : d.second));
@@ -356,16 +358,19 @@ void describe_duplicates(const VoteHealth& h, Words& words) {
                                  format_count(d->extra), small_percent(share), d->by,
                                  format_count(d->disagree), format_count(d->groups));
     if (d->both_orders > 0)
-      what += fmt::format(" {} pairs were judged in both orders, which is no repetition.",
-                          format_count(d->both_orders));
-    auto& f = words.add(d->extra == 0  ? HealthGrade::kGood
-                        : share > 0.01 ? HealthGrade::kWarning
-                                       : HealthGrade::kNote,
-                        "duplicates", d->by == "id" ? "duplicate-ids" : "duplicates", what,
-                        d->extra == 0
-                            ? ""
-                            : "Remove repetitions, or rank with --intervals clustered by voter or prompt: "
-                              "counted as fresh votes they make intervals too narrow.");
+      what +=
+          fmt::format(" {} judged in both orders, which is no repetition.",
+                      d->both_orders == 1 ? "One pair was" : format_count(d->both_orders) + " pairs were");
+    auto& f = words.add(
+        d->extra == 0  ? HealthGrade::kGood
+        : share > 0.01 ? HealthGrade::kWarning
+                       : HealthGrade::kNote,
+        "duplicates", d->by == "id" ? "duplicate-ids" : "duplicates", what,
+        d->extra == 0
+            ? ""
+            : "Remove them unless they are turns that were judged one by one; in either case rank with "
+              "--intervals clustered --cluster prompt, since votes that go together make plain "
+              "intervals too narrow.");
     f.numbers = {{"extra", static_cast<double>(d->extra)},
                  {"sets", static_cast<double>(d->groups)},
                  {"contradicting", static_cast<double>(d->disagree)},

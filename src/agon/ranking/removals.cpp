@@ -14,6 +14,9 @@
 namespace agon {
 namespace {
 
+// Share of a variance below which a removed model's battles count as telling nothing of another.
+constexpr double kToldNothing = 0.01;
+
 double share_of(double difference) { return 1 / (1 + std::exp(-difference)); }
 
 // Ranks by falling strength, 1 the best; equal strengths by number.
@@ -66,8 +69,14 @@ ModelRemoval remove_model(const PairedFit& fit, const Covariance& covariance, co
   const double mean = std::accumulate(before.begin(), before.end(), 0.0) / static_cast<double>(n - 1);
   const std::vector<double> after = refit->strengths();
   const std::vector<std::uint32_t> rank_before = ranks_of(before), rank_after = ranks_of(after);
+  // Both variances at the strengths of the full fit: the second is then the larger one for certain, and
+  // their difference is what the removed battles told, not what rounding or a new strength makes of it.
   const std::vector<double> variance = variances_without(covariance, removed);
-  const Covariance without = model_covariance(*refit);
+  std::vector<double> unused;
+  Matrix information;
+  paired::evaluate(paired::shape_of(start), paired::cells_of(rest.pairs, fit.options), start.parameters,
+                   &unused, &information);
+  const auto without = paired::sum_zero_inverse(information, start.layout);
   std::uint32_t rank_change = 0;
   out.rank_model = out.moved_model = out.z_model = rest.kept[0];
   out.rank_before = rank_before[0];
@@ -86,9 +95,9 @@ ModelRemoval remove_model(const PairedFit& fit, const Covariance& covariance, co
       out.moved = moved;
       out.moved_model = rest.kept[k];
     }
-    // Where the removed model told nothing of this one, both are rounding.
-    const double gained = without.matrix(k, k) - variance[k];
-    if (gained < 1e-6 * variance[k]) continue;
+    // Where the removed model told next to nothing of this one, second-order effects are all that moves it.
+    const double gained = without ? (*without)(k, k) - variance[k] : 0;
+    if (gained < kToldNothing * variance[k]) continue;
     if (const double z = moved / std::sqrt(gained); std::abs(z) > std::abs(out.z)) {
       out.z = z;
       out.z_model = rest.kept[k];
