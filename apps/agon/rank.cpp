@@ -13,6 +13,7 @@
 #include "agon/ranking/board.h"
 #include "agon/ranking/board_text.h"
 #include "agon/ranking/report.h"
+#include "agon/ranking/vote_health.h"
 #include "agon/report/terminal.h"
 #include "rank_input.h"
 #include "rank_verbs.h"
@@ -91,13 +92,20 @@ Status write_outputs(const RankCommand& c, const BattleSet& set, const Boards& b
     } else if (is_kind(path, ".md")) {
       AGON_TRY(write_file(path, board_markdown(boards.board)));
     } else {
+      // The page says what `agon rank check` would: whoever reads a board should know.
+      std::vector<std::string> health;
+      HealthOptions how;
+      how.drop_both_bad = c.board.model.drop_both_bad;
+      if (const auto found = examine_votes(set, how); found)
+        for (const HealthFinding& finding : found->findings)
+          if (finding.grade <= HealthGrade::kWarning) health.push_back(finding.what);
       std::string of;
       for (const BattleSource& s : set.sources) of += (of.empty() ? "" : ", ") + file_name(s.path);
       const RankReport report{.title = "Leaderboard from " + of,
                               .board = boards.board,
                               .categories = categories,
                               .drift = drift,
-                              .health = {},
+                              .health = health,
                               .provenance = facts};
       AGON_TRY(write_file(path, render_rank_report(report)));
     }
@@ -262,6 +270,7 @@ void add_rank_command(CLI::App& app, int& exit_code) {
   add_board_options(*rank, *c);
   add_rank_check(*rank, exit_code);
   add_rank_next(*rank, exit_code);
+  add_rank_powered(*rank, exit_code);
   add_rank_watch(*rank, exit_code);
 
   rank->callback([c, rank, &exit_code] {

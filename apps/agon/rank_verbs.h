@@ -11,6 +11,8 @@ namespace agon {
 void add_rank_check(CLI::App& rank, int& exit_code);
 /// `agon rank next`: which pairs to ask about next, and what it would buy.
 void add_rank_next(CLI::App& rank, int& exit_code);
+/// `agon rank powered`: narrower intervals by predictions on battles without votes.
+void add_rank_powered(CLI::App& rank, int& exit_code);
 /// `agon rank watch`: a board that follows a file of votes as it grows.
 void add_rank_watch(CLI::App& rank, int& exit_code);
 

@@ -129,7 +129,7 @@ class Program(unittest.TestCase):
         self.assertEqual(
             keys,
             ["kind", "cross-validated log loss", "95 % interval", "baselines", "inputs", "limits", "file",
-             "strengths of models", "seed", "versions", "command", "blend", "columns"],
+             "strengths of models", "seed", "versions", "command", "chosen in inner folds", "blend", "columns"],
         )  # fmt: skip
 
     def test_data_check_prints_what_is_approved(self):

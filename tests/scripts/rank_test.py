@@ -173,6 +173,34 @@ class Rank(unittest.TestCase):
         self.assertEqual(run.returncode, 1)
         self.assertIn("who", run.stderr)
 
+    def test_powered_by_a_model_that_has_not_seen_the_votes(self):
+        sample = Path(__file__).resolve().parents[1] / "data/votes/lmsys_sample.csv"
+        model = self.folder / "model.agon"
+        self.assertEqual(agon("train", sample, "-o", model, "--no-cv", "-q").returncode, 0)
+        out = self.folder / "powered.csv"
+        run = agon("rank", "powered", VOTES, "--unvoted", VOTES, "--model", model, "-o", out)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("converged", run.stdout)
+        with open(out, newline="") as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual(len(rows), 6)
+        human = {row["model"]: row["rating"] for row in self.board(VOTES)["models"]}
+        for row in rows:
+            self.assertAlmostEqual(float(row["human_rating"]), human[row["model"]], places=5)
+            self.assertLessEqual(float(row["se"]), 1.02 * float(row["human_se"]))
+        refused = agon("rank", "powered", sample, "--unvoted", VOTES, "--model", model)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("trained on this file", refused.stderr)
+
+    def test_check_and_next_end_with_the_right_code(self):
+        good = agon("rank", "check", COUNTS)
+        self.assertEqual(good.returncode, 0, good.stderr)
+        bad = agon("rank", "check", self.path("bad.csv", HEADER + "a,b,model_a\n" * 5))
+        self.assertEqual(bad.returncode, 1, bad.stderr)
+        self.assertIn("a", bad.stdout)
+        plan = agon("rank", "next", COUNTS, "--votes", 100, "--top", 5)
+        self.assertEqual(plan.returncode, 0, plan.stderr)
+
     def test_an_old_board_stays_whole_when_the_run_fails(self):
         old = self.path("board.csv", "old")
         self.fails(1, self.path("bad.csv", HEADER + "a,b,who\n"), "-o", old)
