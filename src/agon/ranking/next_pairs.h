@@ -34,9 +34,9 @@ enum class NextGoal : std::uint8_t {
 
 struct NextOptions {
   NextGoal goal = NextGoal::kAll;
-  std::uint32_t a = 0, b = 0;  ///< kModel: a; kBetween: both
-  std::uint32_t top = 1;       ///< kTop
-  std::uint64_t votes = 1000;  ///< to give out
+  std::uint32_t a = 0, b = 0;       ///< kModel: a; kBetween: both
+  std::uint32_t top = 1;            ///< kTop
+  std::uint64_t votes = 1000;       ///< to give out
   std::vector<bool> left_out = {};  ///< models that can't be asked about any more; empty: none
   double level = 0.95;
   bool drop_both_bad = false;
