@@ -17,8 +17,8 @@ namespace {
 
 constexpr std::size_t kMostCompetitors = 3000;  // dense matrices and all pairs at every step
 constexpr double kRidge = 0.1;
-// Bounds the work: every step looks at all pairs.
-constexpr std::uint64_t kMostSteps = 2000;
+// Bounds the work: every step looks at all pairs. More votes, or more pairs, go out some at a time.
+constexpr std::uint64_t kMostSteps = 2000, kMostLooks = 500'000'000;
 
 // A contrast c's that the goal weighs: strengths[plus] - strengths[minus], or one strength.
 struct Contrast {
@@ -209,7 +209,8 @@ NextPlan plan_next_pairs(const std::vector<double>& s, const Matrix& covariance,
       if (asked[i] && asked[j]) candidates.push_back({i, j, vote_information(s[i] - s[j], tie_share), 0});
   AGON_CHECK(!candidates.empty());
   Greedy greedy(covariance, contrasts, options.goal == NextGoal::kAll);
-  const std::uint64_t step = std::max<std::uint64_t>(1, (options.votes + kMostSteps - 1) / kMostSteps);
+  const std::uint64_t steps = std::clamp<std::uint64_t>(kMostLooks / candidates.size(), 50, kMostSteps);
+  const std::uint64_t step = std::max<std::uint64_t>(1, (options.votes + steps - 1) / steps);
   for (std::uint64_t given = 0; given < options.votes;) {
     const std::uint64_t votes = std::min(step, options.votes - given);
     std::size_t best = 0;

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
+#include <span>
 #include <utility>
 
 #include "agon/base/check.h"
@@ -16,6 +18,10 @@ namespace {
 
 // Share of a variance below which a removed model's battles count as telling nothing of another.
 constexpr double kToldNothing = 0.01;
+// Up to so many competitors a covariance is inverted anew for every few votes that are taken away.
+constexpr std::size_t kInvertOften = 300;
+// Challengers for whom votes are counted by influence: those behind by the fewest standard errors.
+constexpr std::size_t kScreened = 30;
 
 double share_of(double difference) { return 1 / (1 + std::exp(-difference)); }
 
@@ -190,11 +196,13 @@ class Dropping {
       if (!(pair.total() > 0)) continue;
       const double squares = pair.weight_sq[0] + pair.weight_sq[1] + pair.weight_sq[2];
       approximate_ |= pair.cross > 0 || std::abs(squares - pair.total()) > 1e-9 * pair.total();
-      const double unit =
-          pair.cross > 0 ? pair.total() / static_cast<double>(pair.battles) : squares / pair.total();
+      double unit = squares / pair.total();
+      if (pair.cross > 0 || !(unit > 0)) unit = pair.total() / static_cast<double>(pair.battles);
+      if (!(unit > 0) || !std::isfinite(unit)) continue;
       for (std::size_t o = 0; o < 3; ++o) {
-        const double count = std::floor(pair.weight[o] / unit + 1e-6);
-        if (count < 1) continue;
+        // Beyond 2^53 a count has no ones to take away.
+        const double count = std::min(std::floor(pair.weight[o] / unit + 1e-6), 9007199254740992.0);
+        if (!(count >= 1)) continue;
         kinds_.push_back({k, static_cast<BattleOutcome>(o), unit, static_cast<std::uint64_t>(count), 0, 0});
         all_ += static_cast<std::uint64_t>(count);
       }
@@ -206,15 +214,15 @@ class Dropping {
   [[nodiscard]] bool approximate() const { return approximate_; }
   [[nodiscard]] std::uint64_t votes() const { return all_; }
 
-  // Effects of single votes on s_leader - s_challenger at a fit, most harmful first.
-  void linearise(const PairedFit& at, const Matrix& c, std::size_t leader, std::size_t challenger) {
+  // Effects of single votes on s_leader - s_challenger at a fit, most harmful first. `direction` is the
+  // covariance times that contrast; `c`, the covariance, gives leverages.
+  void linearise(const PairedFit& at, std::span<const double> direction, const Matrix& c) {
     for (Kind& kind : kinds_) {
       const std::size_t i = table_[kind.cell].first, j = table_[kind.cell].second;
       const double p = share_of(at.strength(i) - at.strength(j));
       const double y = kind.outcome == BattleOutcome::kA ? 1 : kind.outcome == BattleOutcome::kB ? 0 : 0.5;
-      const double along = (c(leader, i) - c(leader, j)) - (c(challenger, i) - c(challenger, j));
       const double h = kind.unit * p * (1 - p) * (c(i, i) + c(j, j) - 2 * c(i, j));
-      kind.effect = h < 1 - 1e-9 ? -kind.unit * along * (y - p) / (1 - h) : 0;
+      kind.effect = h < 1 - 1e-9 ? -kind.unit * (direction[i] - direction[j]) * (y - p) / (1 - h) : 0;
     }
     order_.resize(kinds_.size());
     std::iota(order_.begin(), order_.end(), std::size_t{0});
@@ -284,14 +292,44 @@ std::uint32_t first_of(const PairedFit& fit) {
   return static_cast<std::uint32_t>(std::max_element(fit.parameters.begin(), end) - fit.parameters.begin());
 }
 
-// Drops votes until the leader is not first; the number, or 0 when it stays.
-std::uint64_t dethrone(Dropping& dropping, const PairedFit& fit, std::uint32_t leader,
-                       std::uint32_t challenger, std::uint64_t most, std::uint32_t& first) {
+std::vector<double> contrast_of(const Matrix& c, std::size_t leader, std::size_t challenger) {
+  std::vector<double> out(c.rows);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = c(i, leader) - c(i, challenger);
+  return out;
+}
+
+// The same from a fit, by one solution instead of an inversion. The gauge does not move it, since the
+// contrast sums to zero.
+std::optional<std::vector<double>> contrast_of(const PairedFit& fit, std::size_t leader,
+                                               std::size_t challenger) {
+  Matrix regular = fit.hessian;
+  paired::fix_gauge(regular, fit.competitors(), paired::gauge_of(regular, fit.competitors()));
+  const auto factor = Cholesky::of(std::move(regular));
+  if (!factor) return std::nullopt;
+  std::vector<double> out(fit.competitors(), 0);
+  out[leader] = 1;
+  out[challenger] = -1;
+  factor->solve(out);
+  return out;
+}
+
+// Drops votes until the leader is not first; the number, or 0 when it stays. `covariance` is that of `fit`.
+std::uint64_t dethrone(Dropping& dropping, const PairedFit& fit, const Covariance& covariance,
+                       std::uint32_t leader, std::uint32_t challenger, std::uint64_t most,
+                       std::uint32_t& first) {
   PairedFit at = fit;
   std::uint64_t dropped = 0;
   while (dropped < most) {
-    const Covariance covariance = model_covariance(at);
-    dropping.linearise(at, covariance.matrix, leader, challenger);
+    // Leverages from before the first vote went are near enough where inverting would be dear: a refit has
+    // the last word.
+    if (fit.competitors() <= kInvertOften) {
+      const Covariance now = model_covariance(at);
+      dropping.linearise(at, contrast_of(now.matrix, leader, challenger), now.matrix);
+    } else {
+      const auto direction = contrast_of(at, leader, challenger);
+      if (!direction) return 0;
+      dropping.linearise(at, *direction, covariance.matrix);
+    }
     const double margin = at.strength(leader) - at.strength(challenger);
     const double need = dropping.predicted(margin);
     // A third of the way at a time while the way is long: effects change as votes go.
@@ -320,7 +358,7 @@ FirstPlace drop_votes_from_first(const PairedFit& fit, const PairTable& pairs, s
   Dropping dropping(fit, pairs);
   out.approximate = dropping.approximate();
   struct Try {
-    double predicted, margin;
+    double predicted, margin, z;
     std::uint32_t challenger;
   };
   std::vector<Try> tries;
@@ -332,8 +370,14 @@ FirstPlace drop_votes_from_first(const PairedFit& fit, const PairTable& pairs, s
       closest = margin;
       out.runner_up = i;
     }
-    dropping.linearise(fit, covariance.matrix, out.leader, i);
-    tries.push_back({dropping.predicted(margin), margin, i});
+    tries.push_back({0, margin, margin / covariance.se_difference(out.leader, i), i});
+  }
+  // Sorting all votes for every challenger would be dear; who is many standard errors behind needs many.
+  std::stable_sort(tries.begin(), tries.end(), [](const Try& a, const Try& b) { return a.z < b.z; });
+  if (tries.size() > kScreened) tries.resize(kScreened);
+  for (Try& t : tries) {
+    dropping.linearise(fit, contrast_of(covariance.matrix, out.leader, t.challenger), covariance.matrix);
+    t.predicted = dropping.predicted(t.margin);
   }
   out.margin = closest;
   out.margin_se = covariance.se_difference(out.leader, out.runner_up);
@@ -346,7 +390,7 @@ FirstPlace drop_votes_from_first(const PairedFit& fit, const PairTable& pairs, s
   for (const Try& t : tries) {
     dropping.restore();
     std::uint32_t first = 0;
-    const std::uint64_t votes = dethrone(dropping, fit, out.leader, t.challenger, most, first);
+    const std::uint64_t votes = dethrone(dropping, fit, covariance, out.leader, t.challenger, most, first);
     if (votes == 0 || (out.votes > 0 && votes >= out.votes)) continue;
     out.votes = votes;
     out.challenger = first;
