@@ -119,11 +119,11 @@ void BattlePart::set_code(Codes& column, std::string_view value) {
     column.code.back() = column.names.add(shortened(value));
     return;
   }
-  const std::uint64_t hash = text_hash(value);
-  std::uint32_t code = column.names.find(value, hash);
+  const NameTable::Key key = NameTable::key(value);
+  std::uint32_t code = column.names.find(key);
   if (code == NameTable::kNone) {
     std::string repaired;
-    code = is_valid_utf8(value) ? column.names.add(value, hash)
+    code = is_valid_utf8(value) ? column.names.add(key)
                                 : (append_repaired_utf8(repaired, value), column.names.add(repaired));
   }
   column.code.back() = code;
@@ -159,20 +159,15 @@ BattlePart::Style& BattlePart::style_column(std::string_view name) {
   return style.back();
 }
 
-BattleLabel BattlePart::label(std::string_view text) {
-  const std::uint64_t hash = text_hash(text);
-  std::uint32_t found = label_names.find(text, hash);
-  if (found == NameTable::kNone) {
-    const BattleLabel label = battle_label_of(text);
-    if (labels.size() == kMaxLabels || text.size() > kMaxName) {
-      ++other_labels;
-      return label;
-    }
-    found = label_names.add(text, hash);
-    labels.push_back({label, 0});
+BattleLabel BattlePart::new_label(const NameTable::Key& key) {
+  const BattleLabel label = battle_label_of(key.text);
+  if (labels.size() == kMaxLabels || key.text.size() > kMaxName) {
+    ++other_labels;
+    return label;
   }
-  ++labels[found].count;
-  return labels[found].label;
+  label_names.add(key);
+  labels.push_back({label, 1});
+  return label;
 }
 
 Error BattlePart::unknown_label(std::string_view text) {
@@ -279,8 +274,7 @@ Status BattleBuilder::merge(std::span<BattlePart> parts) {
 
     std::vector<std::uint32_t>& number = renumber_[p];
     number.resize(part.competitors.size());
-    for (std::size_t i = 0; i < number.size(); ++i)
-      number[i] = competitors_.add(part.competitors.name(i), part.competitors.hash(i));
+    for (std::size_t i = 0; i < number.size(); ++i) number[i] = competitors_.add(part.competitors.key(i));
     if (part.weight.empty() && part.share.empty()) {  // what files mostly are
       for (std::size_t i = 0; i < part.size(); ++i)
         counter_.add(number[part.a[i]], number[part.b[i]], part.outcome[i], 1, 0);
@@ -309,7 +303,7 @@ std::unexpected<Error> BattleBuilder::stopped(std::span<BattlePart> parts, std::
     std::uint64_t others = 0, all = 0;
     for (const BattlePart& part : parts.first(at + 1)) {
       for (std::size_t i = 0; i < part.labels.size(); ++i) {
-        const std::uint32_t k = names.add(part.label_names.name(i), part.label_names.hash(i));
+        const std::uint32_t k = names.add(part.label_names.key(i));
         if (k == counts.size()) counts.push_back(0);
         counts[k] += part.labels[i].count;
         all += part.labels[i].count;
@@ -379,8 +373,7 @@ void BattleBuilder::merge_rows(std::span<BattlePart> parts) {
     for (const BattlePart::Codes& from : part.codes) {
       const std::size_t column = code_index(from.name);
       std::vector<std::uint32_t> number(from.names.size());
-      for (std::size_t i = 0; i < number.size(); ++i)
-        number[i] = code_names_[column].add(from.names.name(i), from.names.hash(i));
+      for (std::size_t i = 0; i < number.size(); ++i) number[i] = code_names_[column].add(from.names.key(i));
       codes[p].push_back({column, std::move(number)});
     }
     for (const BattlePart::Style& from : part.style) {

@@ -145,6 +145,8 @@ Result<BattleColumns> find_columns(const std::vector<std::string>& header, const
         return missing(fmt::format("no column '{}'", shown(*name)), header, {}, true);
     }
   }
+  columns.bare = columns.winner != kNoColumn && columns.weight == kNoColumn && columns.time == kNoColumn &&
+                 columns.codes.empty() && columns.style.empty() && columns.response_a == kNoColumn;
   columns.wanted.assign(header.size(), 0);
   const auto want = [&](std::size_t at) {
     if (at != kNoColumn) columns.wanted[at] = 1;

@@ -35,8 +35,11 @@ std::size_t next_line_end(std::string_view bytes, std::size_t at) {
   return at < bytes.size() ? at : npos;
 }
 
-/// A record of a block without quotes, by the places of its separators.
+/// A record of a block without quotes, by the places of its separators. `padded`: behind each of its fields
+/// the block goes on for 32 bytes.
+template <bool padded>
 struct LineFields {
+  static constexpr bool kPadded = padded;
   const char* text;
   const std::uint32_t* separator;
   std::size_t begin;
@@ -46,6 +49,7 @@ struct LineFields {
   }
 };
 struct SplitFields {
+  static constexpr bool kPadded = false;
   const std::vector<std::string_view>& fields;
   std::string_view operator()(std::size_t k) const { return fields[k]; }
 };
@@ -95,20 +99,46 @@ Result<BattleLabel> BattleCsv::read_flags(const Fields& field) const {
                      true};
 }
 
-/// Adds the record to the part; false when the reading of this block ends with it.
+/// Adds the record to the part; false when the reading of this block ends with it. What files mostly are,
+/// competitors and a label and nothing else to keep, is read here; the rest and all Errors elsewhere, so
+/// that this loop stays small.
 template <class Fields>
 bool BattleCsv::add_row(const Fields& field, BattlePart& part) const {
+  if (!columns_.bare) return add_full_row(field, part);
+  const BattleLabel label = part.label(field(columns_.winner), Fields::kPadded);
+  if (!label.known || label.strong || part.error) [[unlikely]]
+    return add_odd_row(field, label, part);
+  return part.add(field(columns_.first), field(columns_.second), label.outcome, Fields::kPadded) ||
+         add_odd_row(field, label, part);
+}
+
+/// A row that can't be taken as it is, or whose label has a weight.
+template <class Fields>
+bool BattleCsv::add_odd_row(const Fields& field, const BattleLabel& label, BattlePart& part) const {
+  if (part.error) return true;  // stopped at an unknown label: see which others there are
+  if (!label.known) {
+    const bool go_on = part.bad_row(in_column(BattlePart::unknown_label(field(columns_.winner)), "winner"),
+                                    options_.skip_bad);
+    part.label_unknown = !go_on;
+    return true;
+  }
+  const double weight = label.strong ? options_.strong_weight : 1;
+  if (weight == 0) return true;
+  const std::string_view first = field(columns_.first), second = field(columns_.second);
+  if (!part.add(first, second, label.outcome))
+    return part.bad_row(BattlePart::cannot_meet(first, second), options_.skip_bad);
+  if (weight != 1) part.set_weight(weight);
+  return true;
+}
+
+/// A row of which more is kept than who won.
+template <class Fields>
+bool BattleCsv::add_full_row(const Fields& field, BattlePart& part) const {
   BattleLabel label;
   if (columns_.winner != kNoColumn) {
-    label = part.label(field(columns_.winner));
-    if (part.error) [[unlikely]]  // stopped at an unknown label: see which others there are
-      return true;
-    if (!label.known) [[unlikely]] {
-      const bool go_on = part.bad_row(in_column(BattlePart::unknown_label(field(columns_.winner)), "winner"),
-                                      options_.skip_bad);
-      part.label_unknown = !go_on;
-      return true;
-    }
+    label = part.label(field(columns_.winner), Fields::kPadded);
+    if (!label.known || part.error) [[unlikely]]
+      return add_odd_row(field, label, part);
   } else {
     const auto flags = read_flags(field);
     if (!flags) return part.bad_row(flags.error(), options_.skip_bad);
@@ -142,7 +172,7 @@ bool BattleCsv::add_row(const Fields& field, BattlePart& part) const {
   }
   const std::string_view first = field(columns_.first), second = field(columns_.second);
   if (weight == 0) return true;
-  if (!part.add(first, second, label.outcome)) [[unlikely]]
+  if (!part.add(first, second, label.outcome, Fields::kPadded)) [[unlikely]]
     return part.bad_row(BattlePart::cannot_meet(first, second), options_.skip_bad);
   if (weight != 1) part.set_weight(weight);
   if (time != BattleRows::kNoTime) part.set_time(time);
@@ -208,8 +238,12 @@ bool BattleCsv::read_plain(std::string_view block, std::uint64_t offset, BattleP
       if (!part.error && too_long(record_end - begin, part) && part.error) return true;
     } else if (!whole) [[unlikely]] {
       if (!part.error && !bad_width(end + 1 - next, offset + begin, part)) return true;
-    } else if (!add_row(LineFields{block.data(), separators.data() + next, begin}, part)) {
-      return true;
+    } else {
+      const std::uint32_t* separator = separators.data() + next;
+      const bool go_on = record_end + ShortText::kMax <= size
+                             ? add_row(LineFields<true>{block.data(), separator, begin}, part)
+                             : add_row(LineFields<false>{block.data(), separator, begin}, part);
+      if (!go_on) return true;
     }
     begin = record_end + 1;
     next = end + 1;

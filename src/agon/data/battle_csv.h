@@ -34,6 +34,7 @@ struct BattleColumns {
   std::vector<Style> style;
   std::size_t response_a = kNoColumn, response_b = kNoColumn;  ///< only when texts are asked for
   std::vector<char> wanted;                                    ///< by column
+  bool bare = false;  ///< nothing but competitors and one winner column
 };
 /// An Error (without a file) says what is missing and what is there.
 [[nodiscard]] Result<BattleColumns> find_columns(const std::vector<std::string>& header,
@@ -76,6 +77,11 @@ class BattleCsv {
                  BattlePart& part) const;
   template <class Fields>
   bool add_row(const Fields& field, BattlePart& part) const;
+  template <class Fields>
+  __attribute__((noinline)) bool add_full_row(const Fields& field, BattlePart& part) const;
+  template <class Fields>
+  __attribute__((noinline)) bool add_odd_row(const Fields& field, const BattleLabel& label,
+                                             BattlePart& part) const;
   template <class Fields>
   Result<BattleLabel> read_flags(const Fields& field) const;
   bool bad_width(std::size_t fields, std::uint64_t byte, BattlePart& part) const;

@@ -22,7 +22,6 @@ using simdjson::dom::element_type;
 
 constexpr std::size_t kMaxDepth = 64;
 constexpr std::size_t kMaxCandidates = 100'000;  // of one prompt
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 // What arena-hard-auto compares with where its files name nobody.
 constexpr std::string_view kArenaHardBaseline = "gpt-4-0314";
 

@@ -3,76 +3,67 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <string_view>
 #include <vector>
 
+#include "agon/base/hash.h"
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace agon::battle_parts {
 
-/// 64 bits of a short text. Stays within the text, needs no call, and mixes by the folded 128-bit
-/// product. Not kept anywhere: numbers never depend on it.
-inline std::uint64_t text_hash(std::string_view text) {
-  const auto load8 = [](const char* at) {
-    std::uint64_t value;
-    std::memcpy(&value, at, 8);
-    return value;
-  };
-  const auto load4 = [](const char* at) {
-    std::uint32_t value;
-    std::memcpy(&value, at, 4);
-    return std::uint64_t{value};
-  };
-  const auto fold = [](std::uint64_t x, std::uint64_t y) {
-    const auto product = static_cast<unsigned __int128>(x) * y;
-    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
-  };
-  constexpr std::uint64_t k0 = 0x9e3779b97f4a7c15, k1 = 0xd1b54a32d192ed03;  // odd, bits well spread
-  const char* at = text.data();
-  const std::size_t n = text.size();
-  std::uint64_t x = 0, y = 0, state = n * k1;
-  if (n >= 8) {
-    for (std::size_t i = 0; i + 16 < n; i += 8) state = fold(state ^ load8(at + i), k1);
-    x = load8(at + (n > 16 ? n - 16 : 0));
-    y = load8(at + n - 8);
-  } else if (n >= 4) {
-    x = load4(at);
-    y = load4(at + n - 4);
-  } else if (n > 0) {
-    x = static_cast<unsigned char>(at[0]);
-    y = static_cast<std::uint64_t>(static_cast<unsigned char>(at[n / 2])) << 8 |
-        static_cast<unsigned char>(at[n - 1]);
-  }
-  return fold(x ^ state ^ k0, y ^ k1);
-}
+/// A text of up to 32 bytes, filled up with zeros: names are mostly that short, and four words are hashed
+/// and compared without asking for the length, which no branch predictor can guess.
+struct alignas(16) ShortText {
+  static constexpr std::size_t kMax = 32;
+  std::uint64_t word[4];
 
-/// Whether `n` bytes at two places are the same: by words, since names are too short for a call.
-inline bool same_bytes(const char* x, const char* y, std::size_t n) {
-  const auto differ8 = [&](std::size_t at) {
-    std::uint64_t a, b;
-    std::memcpy(&a, x + at, 8);
-    std::memcpy(&b, y + at, 8);
-    return a ^ b;
-  };
-  if (n >= 8) {
-    std::uint64_t differ = differ8(n - 8);
-    for (std::size_t i = 0; i + 8 < n; i += 8) differ |= differ8(i);
-    return differ == 0;
+  /// `padded`: 32 bytes from the text's first on may be read, whatever its length.
+  static ShortText of(std::string_view text, bool padded) {
+    ShortText out;
+#if defined(__SSE2__)
+    if (padded) {
+      alignas(64) static constexpr auto kMask = [] {
+        std::array<unsigned char, 64> mask{};
+        std::fill_n(mask.begin(), kMax, static_cast<unsigned char>(0xFF));
+        return mask;
+      }();
+      for (std::size_t k = 0; k < 2; ++k) {
+        const auto* bytes = reinterpret_cast<const __m128i*>(text.data() + 16 * k);
+        const auto* mask = reinterpret_cast<const __m128i*>(kMask.data() + kMax - text.size() + 16 * k);
+        _mm_store_si128(reinterpret_cast<__m128i*>(out.word + 2 * k),
+                        _mm_and_si128(_mm_loadu_si128(bytes), _mm_loadu_si128(mask)));
+      }
+      return out;
+    }
+#else
+    (void)padded;
+#endif
+    std::memset(out.word, 0, sizeof out.word);
+    if (!text.empty()) std::memcpy(out.word, text.data(), text.size());
+    return out;
   }
-  if (n >= 4) {
-    std::uint32_t a, b, c, d;
-    std::memcpy(&a, x, 4);
-    std::memcpy(&b, y, 4);
-    std::memcpy(&c, x + n - 4, 4);
-    std::memcpy(&d, y + n - 4, 4);
-    return ((a ^ b) | (c ^ d)) == 0;
+  [[nodiscard]] bool operator==(const ShortText& other) const {
+    return ((word[0] ^ other.word[0]) | (word[1] ^ other.word[1]) | (word[2] ^ other.word[2]) |
+            (word[3] ^ other.word[3])) == 0;
   }
-  for (std::size_t i = 0; i < n; ++i) {
-    if (x[i] != y[i]) return false;
+  /// Mixes by the folded 128-bit product. Not kept anywhere: numbers never depend on it.
+  [[nodiscard]] std::uint64_t hash(std::size_t size) const {
+    const auto fold = [](std::uint64_t x, std::uint64_t y) {
+      const auto product = static_cast<unsigned __int128>(x) * y;
+      return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+    };
+    constexpr std::uint64_t k0 = 0x9e3779b97f4a7c15, k1 = 0xd1b54a32d192ed03;  // odd, bits well spread
+    constexpr std::uint64_t k2 = 0x8cb92ba72f3d8dd7, k3 = 0xaef17502108ef2d9;
+    return fold(word[0] ^ k0 ^ size, word[1] ^ k1) ^ fold(word[2] ^ k2, word[3] ^ k3);
   }
-  return true;
-}
+};
 
 /// Open addressing over copies of the texts. clear() keeps the memory, so that one table serves many
 /// blocks of a file.
@@ -82,24 +73,37 @@ class NameTable {
 
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
   [[nodiscard]] std::string_view name(std::size_t i) const { return {entries_[i].at, entries_[i].size}; }
-  [[nodiscard]] std::uint64_t hash(std::size_t i) const { return entries_[i].hash; }
 
-  /// The number of `text`, or kNone.
-  [[nodiscard]] std::uint32_t find(std::string_view text, std::uint64_t hash) const {
-    for (std::size_t i = hash & mask_;; i = (i + 1) & mask_) {
+  /// A text with its hash, to look it up and then perhaps to add it.
+  struct Key {
+    std::string_view text;
+    ShortText start;
+    std::uint64_t hash;
+  };
+  [[nodiscard, gnu::always_inline]] static inline Key key(std::string_view text, bool padded = false) {
+    if (text.size() > ShortText::kMax) [[unlikely]]
+      return {text, ShortText::of(text.substr(0, ShortText::kMax), false), hash64(text)};
+    const ShortText start = ShortText::of(text, padded);
+    return {text, start, start.hash(text.size())};
+  }
+  [[nodiscard]] Key key(std::size_t i) const { return {name(i), entries_[i].start, entries_[i].hash}; }
+
+  /// The number of a text, or kNone.
+  [[nodiscard, gnu::always_inline]] inline std::uint32_t find(const Key& key) const {
+    for (std::size_t i = key.hash & mask_;; i = (i + 1) & mask_) {
       const std::uint32_t slot = slots_[i];
       if (slot == 0) return kNone;
       const Entry& entry = entries_[slot - 1];
-      if (entry.hash == hash && entry.size == text.size() && same_bytes(entry.at, text.data(), text.size()))
+      if (entry.size == key.text.size() && entry.start == key.start &&
+          (entry.size <= ShortText::kMax || std::memcmp(entry.at, key.text.data(), entry.size) == 0))
         return slot - 1;
     }
   }
-  [[nodiscard]] std::uint32_t find(std::string_view text) const { return find(text, text_hash(text)); }
-  std::uint32_t add(std::string_view text, std::uint64_t hash) {
-    const std::uint32_t found = find(text, hash);
-    return found != kNone ? found : insert(text, hash);
+  std::uint32_t add(const Key& key) {
+    const std::uint32_t found = find(key);
+    return found != kNone ? found : insert(key);
   }
-  std::uint32_t add(std::string_view text) { return add(text, text_hash(text)); }
+  std::uint32_t add(std::string_view text) { return add(key(text)); }
 
   void clear() {
     if (entries_.empty()) return;
@@ -111,15 +115,16 @@ class NameTable {
 
  private:
   struct Entry {
+    ShortText start;
     const char* at;
-    std::uint32_t size;
     std::uint64_t hash;
+    std::uint32_t size;
   };
-  std::uint32_t insert(std::string_view text, std::uint64_t hash) {
-    if (2 * (entries_.size() + 1) > slots_.size()) grow();
-    std::size_t i = hash & mask_;
+  std::uint32_t insert(const Key& key) {
+    if (4 * (entries_.size() + 1) > slots_.size()) grow();
+    std::size_t i = key.hash & mask_;
     while (slots_[i] != 0) i = (i + 1) & mask_;
-    entries_.push_back({copy(text), static_cast<std::uint32_t>(text.size()), hash});
+    entries_.push_back({key.start, copy(key.text), key.hash, static_cast<std::uint32_t>(key.text.size())});
     slots_[i] = static_cast<std::uint32_t>(entries_.size());
     return static_cast<std::uint32_t>(entries_.size() - 1);
   }

@@ -97,12 +97,14 @@ class BattlePart {
   void clear();
   [[nodiscard]] std::size_t size() const { return a.size(); }
 
-  /// Adds a battle between competitors by name; false when they can't have met.
-  [[nodiscard]] bool add(std::string_view first, std::string_view second, BattleOutcome how) {
+  /// Adds a battle between competitors by name; false when they can't have met. `padded`: at least 32 bytes
+  /// from the beginning of each name on may be read.
+  [[nodiscard]] bool add(std::string_view first, std::string_view second, BattleOutcome how,
+                         bool padded = false) {
     first = name_of(first);
     second = name_of(second);
-    const std::uint64_t hash_first = text_hash(first), hash_second = text_hash(second);
-    const std::uint32_t x = competitors.find(first, hash_first), y = competitors.find(second, hash_second);
+    const std::uint32_t x = competitors.find(NameTable::key(first, padded));
+    const std::uint32_t y = competitors.find(NameTable::key(second, padded));
     if (x == y || x == NameTable::kNone || y == NameTable::kNone) [[unlikely]]
       return add_new(first, second, how);
     push(x, y, how);
@@ -121,7 +123,14 @@ class BattlePart {
   Style& style_column(std::string_view name);
 
   /// The label of a cell; counts it.
-  BattleLabel label(std::string_view text);
+  BattleLabel label(std::string_view text, bool padded = false) {
+    const NameTable::Key key = NameTable::key(text, padded);
+    const std::uint32_t found = label_names.find(key);
+    if (found == NameTable::kNone) [[unlikely]]
+      return new_label(key);
+    ++labels[found].count;
+    return labels[found].label;
+  }
   /// Counts without using.
   struct LabelCount {
     BattleLabel label;
@@ -149,6 +158,7 @@ class BattlePart {
     b.push_back(y);
     outcome.push_back(how);
   }
+  BattleLabel new_label(const NameTable::Key& key);
   /// Names that are new, or those that can't meet: the latter are not numbered.
   bool add_new(std::string_view first, std::string_view second, BattleOutcome how);
 };
