@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <memory>
 
 #include "agon/base/file.h"
@@ -15,6 +16,7 @@
 #include "agon/ranking/report.h"
 #include "agon/ranking/vote_health.h"
 #include "agon/report/terminal.h"
+#include "agon/text/csv.h"
 #include "rank_input.h"
 #include "rank_verbs.h"
 #include "verbs.h"
@@ -26,7 +28,7 @@ struct RankCommand {
   RankInput input;
   BoardOptions board;
   std::vector<std::string> outputs, style_columns, composite;
-  std::string anchor, by;
+  std::string anchor, by, organisations;
   bool style = false, elo = false;
   int windows = 0;
   std::size_t top = 0;
@@ -56,6 +58,26 @@ Result<std::pair<std::string, double>> named_number(const std::string& text, con
                     std::isfinite(value);
   if (!good) return bad_call(fmt::format("{} {}", option, text), "NAME=NUMBER");
   return std::pair{text.substr(0, at), value};
+}
+
+/// CSV with the columns model and organisation; a judge is a model too.
+Result<std::map<std::string, std::string>> read_organisations(const std::string& path) {
+  AGON_ASSIGN(auto source, open_bytes(path));
+  AGON_ASSIGN(auto csv, CsvReader::open(std::move(source), path));
+  const auto place = [&](const char* name) {
+    return static_cast<std::size_t>(std::ranges::find(csv.header(), name) - csv.header().begin());
+  };
+  const std::size_t model = place("model"), organisation = place("organisation");
+  if (std::max(model, organisation) >= csv.header().size())
+    return std::unexpected(csv.error_here("a file of organisations has the columns model and organisation"));
+  std::map<std::string, std::string> out;
+  std::vector<std::string_view> fields;
+  for (;;) {
+    AGON_ASSIGN(const bool more, csv.next(fields));
+    if (!more) return out;
+    if (!out.emplace(fields[model], fields[organisation]).second)
+      return std::unexpected(csv.error_here("a model that occurs twice", "model"));
+  }
 }
 
 bool is_kind(const std::string& path, std::string_view ending) {
@@ -135,6 +157,9 @@ Status run(RankCommand& c) {
       o.intervals == IntervalKind::kClustered || o.intervals == IntervalKind::kClusteredBootstrap;
   if (clustered && o.cluster.empty()) o.cluster = "voter";
   if (c.elo) o.elo_shuffles = 100;
+  if (!c.organisations.empty()) {
+    AGON_ASSIGN(o.organisations, read_organisations(c.organisations));
+  }
 
   ReadBattles& read = c.input.read;
   if (c.style || !c.style_columns.empty())
@@ -142,7 +167,8 @@ Status run(RankCommand& c) {
   if (!c.by.empty()) read.code_columns.push_back(c.by);
   if (!o.cluster.empty() && o.cluster != "voter" && o.cluster != "prompt")
     read.code_columns.push_back(o.cluster);
-  read.keep_rows = clustered || c.elo || c.windows > 0 || !c.by.empty() || !read.style_columns.empty();
+  read.keep_rows = clustered || c.elo || !o.organisations.empty() || c.windows > 0 || !c.by.empty() ||
+                   !read.style_columns.empty();
   AGON_ASSIGN(const BattleSet set, read_input(c.input));
   if (!read.style_columns.empty()) {
     // The file's own numbers come first: those counted from texts would say the same twice.
@@ -248,6 +274,10 @@ void add_board_options(CLI::App& rank, RankCommand& c) {
       ->expected(1);
   rank.add_flag("--style-centre", o.style_centre,
                 "Standardise style differences with their mean taken out, as LMArena's notebook does");
+  rank.add_option(
+          "--organisations", c.organisations,
+          "CSV of model and organisation: estimate the advantage with a judge of the same organisation")
+      ->type_name("FILE");
   rank.add_option("--by", c.by, "A board for every value of COLUMN, or for every tag column COLUMN.*")
       ->type_name("COLUMN");
   rank.add_option("--composite", c.composite, "With --by: one board as a weighted mean of these categories")

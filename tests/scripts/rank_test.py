@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import math
 import os
 import subprocess
 import tempfile
@@ -200,6 +201,17 @@ class Rank(unittest.TestCase):
         self.assertIn("a", bad.stdout)
         plan = agon("rank", "next", COUNTS, "--votes", 100, "--top", 5)
         self.assertEqual(plan.returncode, 0, plan.stderr)
+
+    def test_judges_that_favour_their_own(self):
+        # Judge j1 is of a's house and prefers a; j2 is of no house and thinks all alike.
+        rows = "a,b,model_a,j1\n" * 30 + "b,a,model_b,j1\n" * 30 + "a,b,model_b,j1\n" * 10 + "a,b,model_a,j2\n" * 40 + "b,a,model_a,j2\n" * 40
+        votes = self.path("judged.csv", "model_a,model_b,winner,judge\n" + rows)
+        houses = self.path("houses.csv", "model,organisation\na,acme\nj1,acme\nb,other\n")
+        effects = self.board(votes, "--organisations", houses)["style"]["effects"]
+        self.assertEqual([e["name"] for e in effects], ["same organisation"])
+        self.assertAlmostEqual(effects[0]["log_odds"], math.log(60 / 10), places=6)
+        self.assertGreater(effects[0]["low"], 0)
+        self.assertIn("model and organisation", self.fails(1, votes, "--organisations", votes))
 
     def test_an_old_board_stays_whole_when_the_run_fails(self):
         old = self.path("board.csv", "old")

@@ -135,6 +135,27 @@ std::string nothing_to_control(const PairedColumn& column, const BattleRows& bat
   return {};
 }
 
+Result<Covariate> own_organisation(const BattleRows& battles, const std::vector<std::string>& names,
+                                   const std::map<std::string, std::string>& organisations) {
+  const CodeColumn* voter = battles.find("voter");
+  if (voter == nullptr) return fail("no column of voters: an effect of their organisation cannot be told");
+  std::map<std::string, std::uint32_t> number;
+  for (const auto& [name, organisation] : organisations)
+    number.emplace(organisation, static_cast<std::uint32_t>(number.size()));
+  const auto group = [&](const std::vector<std::string>& of) {
+    std::vector<std::uint32_t> out;
+    for (const std::string& name : of) {
+      const auto found = organisations.find(name);
+      out.push_back(found == organisations.end() ? CodeColumn::kNone : number.at(found->second));
+    }
+    return out;
+  };
+  Covariate home = home_covariate(battles, *voter, group(names), group(voter->names));
+  if (std::ranges::all_of(home.value, [](float x) { return x == 0; }))
+    return fail("no vote is by a voter of the organisation of just one of its competitors");
+  return home;
+}
+
 Status add_style(Board& board, const BattleRows& battles, std::span<const std::uint32_t> cluster,
                  const RatingScale& scale, const std::vector<std::string>& names) {
   const BoardOptions& o = board.options;
@@ -152,6 +173,10 @@ Status add_style(Board& board, const BattleRows& battles, std::span<const std::u
     how.centre = o.style_centre;
     AGON_ASSIGN(Covariate covariate, style_covariate(*found, how));
     covariates.push_back(std::move(covariate));
+  }
+  if (!o.organisations.empty()) {
+    AGON_ASSIGN(Covariate home, own_organisation(battles, names, o.organisations));
+    covariates.push_back(std::move(home));
   }
   if (!board.fit.penalty().empty())
     board.warnings.push_back(fmt::format(
@@ -295,7 +320,8 @@ Result<Board> make_board(const BattleSet& set, const BoardOptions& options,
   const std::size_t n = board.names.size();
   const bool by_cluster =
       options.intervals == IntervalKind::kClustered || options.intervals == IntervalKind::kClusteredBootstrap;
-  const bool by_rows = by_cluster || !options.style.empty() || options.elo_shuffles > 0;
+  const bool styled = !options.style.empty() || !options.organisations.empty();
+  const bool by_rows = by_cluster || styled || options.elo_shuffles > 0;
   if (by_rows && set.rows.size() == 0)
     return fail(
         "clusters, style control and Elo need the battles one by one, and these files hold counts only");
@@ -359,7 +385,7 @@ Result<Board> make_board(const BattleSet& set, const BoardOptions& options,
     board.position = StyleEffect{"first position", value, value - board.z * se, value + board.z * se, se};
   }
   if (options.compare_ties) board.ties = compare_ties(table.pairs, n, board.fit);
-  if (!options.style.empty()) AGON_TRY(add_style(board, battles, cluster, scale, board.names));
+  if (styled) AGON_TRY(add_style(board, battles, cluster, scale, board.names));
   if (options.elo_shuffles > 0) {
     EloOptions elo_options;
     elo_options.start = options.base;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -45,8 +46,11 @@ struct BoardOptions {
   /// Style control: covariates from these paired columns; empty: none.
   std::vector<std::string> style;
   bool style_centre = false;  ///< standardise as LMArena's notebook does, mean taken out
-  bool compare_ties = true;   ///< fit the other tie models too, for their likelihoods
-  int elo_shuffles = 0;       ///< above 0: online Elo too, and its spread over so many orders
+  /// Organisation of a competitor or of a voter (a judge model) by name: when there are any, the advantage of
+  /// a competitor with a voter of its own organisation is estimated beside the style ("same organisation").
+  std::map<std::string, std::string> organisations;
+  bool compare_ties = true;  ///< fit the other tie models too, for their likelihoods
+  int elo_shuffles = 0;      ///< above 0: online Elo too, and its spread over so many orders
 };
 
 /// One competitor. Matrices of the board have its place, from the top.
