@@ -5,12 +5,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <functional>
 #include <map>
 #include <memory>
 
 #include "agon/base/file.h"
-#include "agon/data/battle_style.h"
 #include "agon/ranking/board.h"
 #include "agon/ranking/board_text.h"
 #include "agon/ranking/report.h"
@@ -99,6 +97,25 @@ struct Boards {
   std::optional<Drift> drift;
 };
 
+std::string page_of(const BattleSet& set, const Boards& boards, const BoardOptions& options,
+                    const Facts& facts) {
+  // The page says what `agon rank check` would: whoever reads a board should know.
+  std::vector<std::string> health;
+  HealthOptions how;
+  how.drop_both_bad = options.model.drop_both_bad;
+  if (const auto found = examine_votes(set, how); found)
+    for (const HealthFinding& finding : found->findings)
+      if (finding.grade <= HealthGrade::kWarning) health.push_back(finding.what);
+  std::string of;
+  for (const BattleSource& s : set.sources) of += (of.empty() ? "" : ", ") + file_name(s.path);
+  return render_rank_report({.title = "Leaderboard from " + of,
+                             .board = boards.board,
+                             .categories = boards.categories ? &*boards.categories : nullptr,
+                             .drift = boards.drift ? &*boards.drift : nullptr,
+                             .health = health,
+                             .provenance = facts});
+}
+
 Status write_outputs(const RankCommand& c, const BattleSet& set, const Boards& boards) {
   const Facts facts = rank_facts(set, c.input.common);
   const Categories* categories = boards.categories ? &*boards.categories : nullptr;
@@ -114,22 +131,7 @@ Status write_outputs(const RankCommand& c, const BattleSet& set, const Boards& b
     } else if (is_kind(path, ".md")) {
       AGON_TRY(write_file(path, board_markdown(boards.board)));
     } else {
-      // The page says what `agon rank check` would: whoever reads a board should know.
-      std::vector<std::string> health;
-      HealthOptions how;
-      how.drop_both_bad = c.board.model.drop_both_bad;
-      if (const auto found = examine_votes(set, how); found)
-        for (const HealthFinding& finding : found->findings)
-          if (finding.grade <= HealthGrade::kWarning) health.push_back(finding.what);
-      std::string of;
-      for (const BattleSource& s : set.sources) of += (of.empty() ? "" : ", ") + file_name(s.path);
-      const RankReport report{.title = "Leaderboard from " + of,
-                              .board = boards.board,
-                              .categories = categories,
-                              .drift = drift,
-                              .health = health,
-                              .provenance = facts};
-      AGON_TRY(write_file(path, render_rank_report(report)));
+      AGON_TRY(write_file(path, page_of(set, boards, c.board, facts)));
     }
   }
   return {};
@@ -163,7 +165,7 @@ Status run(RankCommand& c) {
 
   ReadBattles& read = c.input.read;
   if (c.style || !c.style_columns.empty())
-    read.style_columns = c.style_columns.empty() ? std::vector<std::string>{"all", "text"} : c.style_columns;
+    read.style_columns = c.style_columns.empty() ? std::vector<std::string>{"auto"} : c.style_columns;
   if (!c.by.empty()) read.code_columns.push_back(c.by);
   if (!o.cluster.empty() && o.cluster != "voter" && o.cluster != "prompt")
     read.code_columns.push_back(o.cluster);
@@ -171,17 +173,7 @@ Status run(RankCommand& c) {
                    !read.style_columns.empty();
   AGON_ASSIGN(const BattleSet set, read_input(c.input));
   if (!read.style_columns.empty()) {
-    // The file's own numbers come first: those counted from texts would say the same twice.
-    const auto counted = [](const PairedColumn& column) {
-      return std::ranges::find(battle_parts::kTextStyles, column.name) != battle_parts::kTextStyles.end();
-    };
-    const bool own = std::ranges::any_of(set.rows.style, std::not_fn(counted));
-    for (const PairedColumn& column : set.rows.style)
-      if (!own || !c.style_columns.empty() || !counted(column)) o.style.push_back(column.name);
-    if (o.style.empty())
-      return fail(
-          "nothing to control style by: the files have neither texts nor numbers of each answer (NAME_a and "
-          "NAME_b)");
+    for (const PairedColumn& column : set.rows.style) o.style.push_back(column.name);
   }
 
   const Progress progress = c.input.progress();

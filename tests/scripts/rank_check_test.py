@@ -1,45 +1,19 @@
 """Runs of `agon rank check` and `agon rank next`: what they say of sound and of unsound votes, and how bad calls end."""
 
 import json
-import os
-import subprocess
-import tempfile
 import unittest
-from pathlib import Path
 
-PROGRAM = os.environ["AGON_PROGRAM"]
-ROOT = Path(__file__).resolve().parents[2]
-COUNTS = ROOT / "data/battles/arena_2024-08-14_pair_counts.json.gz"
+from rank_runs import COUNTS, HEADER, ROOT, ROUND, RankRuns, agon
+
 CROWD = ROOT / "data/votes/llmfao_crowd.csv.gz"
-HEADER = "model_a,model_b,winner\n"
-ROUND = HEADER + "a,b,model_a\nb,c,model_a\nc,a,model_a\na,b,tie\n" * 5
 CAMPS = HEADER + "a,b,model_a\nb,a,model_a\nc,d,model_a\nd,c,model_a\n" * 5
 
 
-def agon(*words, stdin=""):
-    return subprocess.run([PROGRAM, "rank", *map(str, words)], input=stdin, capture_output=True, text=True, timeout=300)
-
-
-class CheckAndNext(unittest.TestCase):
-    def setUp(self):
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.folder = Path(scratch.name)
-
-    def path(self, name, content):
-        path = self.folder / name
-        path.write_text(content, encoding="utf-8")
-        return path
-
+class CheckAndNext(RankRuns):
     def json_of(self, verb, *words, code=0):
-        run = agon(verb, *words, "--json", "-")
+        run = agon("rank", verb, *words, "--json", "-")
         self.assertEqual((run.returncode, run.stderr), (code, ""), run.stderr)
         return json.loads(run.stdout)
-
-    def fails(self, code, *words):
-        run = agon(*words)
-        self.assertEqual((run.returncode, run.stdout), (code, ""), run.stdout + run.stderr)
-        return run.stderr
 
     def test_the_arena_is_fit_to_rank_from(self):
         health = self.json_of("check", COUNTS)
@@ -63,7 +37,7 @@ class CheckAndNext(unittest.TestCase):
 
     def test_camps_that_never_met(self):
         path = self.path("camps.csv", CAMPS)
-        run = agon("check", path)
+        run = agon("rank", "check", path)
         self.assertEqual((run.returncode, run.stderr), (1, ""))
         self.assertIn("NOT fit to rank from", run.stdout)
         self.assertIn("2 groups that never met", run.stdout)

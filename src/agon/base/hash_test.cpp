@@ -1,6 +1,12 @@
 #include "agon/base/hash.h"
 
 #include <gtest/gtest.h>
+#include <sodium.h>
+
+#include <array>
+#include <string>
+
+#include "agon/base/random.h"
 
 namespace agon {
 namespace {
@@ -11,6 +17,20 @@ TEST(Hash, Sha256OfPublishedVectors) {
   EXPECT_EQ(sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
             "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
   EXPECT_EQ(sha256_hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+// libsodium's is an independent reference.
+TEST(Hash, Sha256EqualsLibsodiumAtEverySize) {
+  Random random(7);
+  std::string bytes(3000, 0);
+  for (char& byte : bytes) byte = static_cast<char>(random.next());
+  for (std::size_t size = 0; size <= bytes.size(); size += size < 300 ? 1 : 900) {
+    std::array<unsigned char, 32> expected;
+    crypto_hash_sha256(expected.data(), reinterpret_cast<const unsigned char*>(bytes.data()), size);
+    std::array<char, 65> hex;
+    sodium_bin2hex(hex.data(), hex.size(), expected.data(), expected.size());
+    EXPECT_EQ(sha256_hex(std::string_view(bytes).substr(0, size)), hex.data()) << size;
+  }
 }
 
 TEST(Hash, Sha256OfAFileIsOfItsBytesOnDisk) {

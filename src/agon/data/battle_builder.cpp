@@ -442,6 +442,11 @@ Result<BattleSet> BattleBuilder::finish() && {
   for (std::size_t k = 0; k < rows.style.size(); ++k) {
     if (style_not_numbers_[k] == 0) kept.push_back(std::move(rows.style[k]));
   }
+  const auto counted = [](const PairedColumn& column) {
+    return std::ranges::find(kTextStyles, column.name) != kTextStyles.end();
+  };
+  // The file's own numbers come first: those counted from texts would say the same twice.
+  if (asks_style(options_, "auto") && !std::ranges::all_of(kept, counted)) std::erase_if(kept, counted);
   rows.style = std::move(kept);
 
   const auto never_seen = [&](const std::string& name, const char* what) {
@@ -456,18 +461,14 @@ Result<BattleSet> BattleBuilder::finish() && {
     };
     if (std::ranges::none_of(rows.codes, fits)) return never_seen(name, "values of a column");
   }
-  const auto asked = [&](const char* name) {
-    return std::ranges::find(options_.style_columns, name) != options_.style_columns.end();
-  };
-  const bool either = asked("all") && asked("text") && !rows.style.empty();
   for (const std::string& name : options_.style_columns) {
-    if (either && (name == "all" || name == "text")) continue;  // whichever there is
-    if (name == "all" ? !rows.style.empty()
-                      : std::ranges::any_of(rows.style, [&](const PairedColumn& column) {
-                          return column.name == name || (name == "text" && column.name == kTextStyles[0]);
-                        }))
-      continue;
+    const auto is = [&](const PairedColumn& column) {
+      return column.name == (name == "text" ? kTextStyles[0] : std::string_view(name));
+    };
+    if (name == "all" || name == "auto" ? !rows.style.empty() : std::ranges::any_of(rows.style, is)) continue;
     if (name == "all") return never_seen("NAME_a and NAME_b", "pair of columns of numbers");
+    if (name == "auto")
+      return never_seen("NAME_a and NAME_b", "texts of answers and no pair of columns of numbers");
     if (name == "text") return never_seen("response_a and response_b", "texts of answers");
     return never_seen(name + "_a and " + name + "_b", "pair of columns");
   }

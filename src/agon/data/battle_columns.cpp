@@ -103,13 +103,13 @@ void find_codes(const Finder& find, const ReadBattles& options, BattleColumns& c
 void find_style(const std::vector<std::string>& header, const ReadBattles& options, BattleColumns& columns) {
   std::vector<std::size_t> taken = {columns.first,   columns.second,  columns.winner, columns.flag[0],
                                     columns.flag[1], columns.flag[2], columns.weight, columns.time};
-  const bool all = std::ranges::find(options.style_columns, "all") != options.style_columns.end();
+  const bool automatic = asks_style(options, "auto"), all = automatic || asks_style(options, "all");
   for (std::size_t i = 0; i < header.size(); ++i) {
     std::string other;
     const std::string name = paired_name(header[i], other);
     const std::size_t partner = name.empty() ? kNoColumn : place(header, other);
     if (partner == kNoColumn || std::ranges::find(taken, i) != taken.end()) continue;
-    const bool asked = std::ranges::find(options.style_columns, name) != options.style_columns.end();
+    const bool asked = asks_style(options, name);
     const bool text = name == "response" || name == "conversation" || name == "model";
     if (!asked && (!all || text)) continue;
     taken.push_back(i);
@@ -117,7 +117,7 @@ void find_style(const std::vector<std::string>& header, const ReadBattles& optio
     const bool swap = other < header[i];  // NAME_b came first
     columns.style.push_back({name, swap ? partner : i, swap ? i : partner, asked});
   }
-  if (std::ranges::find(options.style_columns, "text") != options.style_columns.end()) {
+  if (asks_style(options, "text") || (automatic && columns.style.empty())) {
     columns.response_a = place(header, "response_a");
     columns.response_b = place(header, "response_b");
     if (columns.response_b == kNoColumn) columns.response_a = kNoColumn;

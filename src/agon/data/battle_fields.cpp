@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cmath>
@@ -86,6 +87,10 @@ bool iso_time(std::string_view text, std::int64_t& milliseconds) {
 }
 
 }  // namespace
+
+bool asks_style(const ReadBattles& options, std::string_view name) {
+  return std::ranges::find(options.style_columns, name) != options.style_columns.end();
+}
 
 RoleNames role_names(const ReadBattles& options) {
   RoleNames names;

@@ -32,6 +32,8 @@ inline constexpr std::size_t kRoles = 12;
 /// The names by which a role's column is known, best first; one name when an option gives it.
 using RoleNames = std::array<std::vector<std::string>, kRoles>;
 [[nodiscard]] RoleNames role_names(const ReadBattles& options);
+/// Is `name` among the style columns asked for?
+[[nodiscard]] bool asks_style(const ReadBattles& options, std::string_view name);
 /// The names of the roles that become code columns; empty for the others.
 [[nodiscard]] std::string_view code_name(Role role);
 

@@ -13,6 +13,7 @@
 #include "agon/data/battle_style.h"
 #include "agon/data/vote_fields.h"
 #include "agon/text/json.h"
+#include "agon/text/json_value.h"
 
 namespace agon::battle_parts {
 namespace {
@@ -25,47 +26,11 @@ constexpr std::size_t kMaxCandidates = 100'000;  // of one prompt
 // What arena-hard-auto compares with where its files name nobody.
 constexpr std::string_view kArenaHardBaseline = "gpt-4-0314";
 
-std::string_view type_name(dom::element value) {
-  switch (value.type()) {
-    case element_type::ARRAY:
-      return "a list";
-    case element_type::OBJECT:
-      return "an object";
-    case element_type::STRING:
-      return "a string";
-    case element_type::BOOL:
-      return "a boolean";
-    case element_type::NULL_VALUE:
-      return "null";
-    default:
-      return "a number";
-  }
-}
-
 bool is_scalar(dom::element value) { return !value.is_array() && !value.is_object(); }
 
 /// Text of a scalar, in `scratch` when it has to be made; of a list or an object its JSON.
 std::string_view text_of(dom::element value, std::string& scratch) {
-  switch (value.type()) {
-    case element_type::STRING:
-      return std::string_view(value);
-    case element_type::NULL_VALUE:
-      return {};
-    case element_type::BOOL:
-      return bool(value) ? "true" : "false";
-    case element_type::INT64:
-      scratch = fmt::format("{}", std::int64_t(value));
-      return scratch;
-    case element_type::UINT64:
-      scratch = fmt::format("{}", std::uint64_t(value));
-      return scratch;
-    case element_type::DOUBLE:
-      scratch = fmt::format("{}", double(value));
-      return scratch;
-    default:
-      scratch = simdjson::to_string(value);
-      return scratch;
-  }
+  return is_scalar(value) ? json_scalar_text(value, scratch) : scratch = simdjson::to_string(value);
 }
 
 std::unexpected<Error> in_field(std::string_view field, std::string message, std::string expected = {}) {
@@ -75,7 +40,7 @@ std::unexpected<Error> in_field(std::string_view field, std::string message, std
   return std::unexpected(std::move(error));
 }
 std::unexpected<Error> wrong_type(std::string_view field, dom::element value, std::string expected) {
-  return in_field(field, std::string(type_name(value)), std::move(expected));
+  return in_field(field, std::string(json_type_name(value)), std::move(expected));
 }
 
 /// A field of an object; null counts as absent.
@@ -148,10 +113,9 @@ struct BattleRecord::Impl {
         roles[names[role][rank]].push_back(
             {static_cast<std::uint8_t>(role), static_cast<std::uint8_t>(rank)});
     }
-    for (const std::string& name : options.style_columns) {
-      all_style = all_style || name == "all";
-      text_style = text_style || name == "text";
-    }
+    const bool automatic = asks_style(options, "auto");
+    all_style = automatic || asks_style(options, "all");
+    text_style = automatic || asks_style(options, "text");
     some_style = !options.style_columns.empty();
   }
 
@@ -246,7 +210,7 @@ Status BattleRecord::Impl::sort_fields(dom::object record) {
 Result<double> BattleRecord::Impl::read_weight() {
   dom::element value;
   if (!found.best(Role::kWeight, value)) return 1.0;
-  auto weight = battle_weight_of(is_scalar(value) ? text_of(value, scratch) : type_name(value));
+  auto weight = battle_weight_of(is_scalar(value) ? text_of(value, scratch) : json_type_name(value));
   if (!weight) weight.error().column = "weight";
   return weight;
 }
@@ -254,7 +218,7 @@ Result<double> BattleRecord::Impl::read_weight() {
 Result<std::int64_t> BattleRecord::Impl::read_time() {
   dom::element value;
   if (!keep || !found.best(Role::kTime, value)) return BattleRows::kNoTime;
-  auto time = time_of(is_scalar(value) ? text_of(value, scratch) : type_name(value));
+  auto time = time_of(is_scalar(value) ? text_of(value, scratch) : json_type_name(value));
   if (!time) time.error().column = "time";
   return time;
 }
@@ -269,7 +233,7 @@ Result<BattleLabel> BattleRecord::Impl::read_label(BattlePart& part) {
     for (std::size_t i = 0; i < 3; ++i) {
       if (!found.best(kFlags[i], value))
         return in_field(kNames[i], "missing, where other winner fields are there");
-      const std::string_view text = is_scalar(value) ? text_of(value, scratch) : type_name(value);
+      const std::string_view text = is_scalar(value) ? text_of(value, scratch) : json_type_name(value);
       flags[i] = vote_fields::flag_of(text);
       if (flags[i] < 0) return in_field(kNames[i], fmt::format("'{}' is neither 0 nor 1", shown(text)));
     }
@@ -395,7 +359,7 @@ void BattleRecord::Impl::keep_style(dom::object record, BattlePart& part) {
       const std::string name = paired_name(field.key, other);
       dom::element partner;
       if (name.empty() || other < field.key || object[other].get(partner) != simdjson::SUCCESS) continue;
-      const bool asked = std::ranges::find(options.style_columns, name) != options.style_columns.end();
+      const bool asked = asks_style(options, name);
       if ((!asked && !all_style) || (!asked && roles.contains(field.key))) continue;
       const double a = sum_of(field.value), b = sum_of(partner);
       if (!asked && std::isnan(a) && std::isnan(b)) continue;  // no numbers, such as the texts

@@ -96,8 +96,8 @@ struct ReadBattles {
   std::vector<std::string> code_columns;
   /// Numbers of the answers to keep: "NAME" reads NAME_a and NAME_b (or where _a stands inside the
   /// name, "sum_assistant_a_tokens" as "sum_assistant_tokens"). "all" takes all there are; "text" counts
-  /// tokens, headers, list items, bold and code from the texts of vote files; both: whichever there is.
-  /// Implies keep_rows.
+  /// tokens, headers, list items, bold and code from the texts of vote files; "auto" takes all, or counts
+  /// from texts where there are none. Implies keep_rows.
   std::vector<std::string> style_columns;
   bool keep_rows = false;
   bool skip_bad = false;     ///< count and list bad rows instead of stopping at the first

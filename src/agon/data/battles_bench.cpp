@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -84,7 +85,7 @@ BENCHMARK(BattleCsvFromMemory)->Arg(1)->Arg(2)->Unit(benchmark::kMillisecond)->U
 
 /// The whole of it: the file in the page cache, its hash, and whether rows are kept.
 void ReadBattlesFile(benchmark::State& state) {
-  std::string path = "/tmp/agon-bench-XXXXXX";
+  std::string path = (std::filesystem::temp_directory_path() / "agon-bench-XXXXXX").string();
   const int fd = ::mkstemp(path.data());
   if (fd < 0 || !write_file(path, battles())) return state.SkipWithError("cannot write to /tmp");
   ReadBattles options;

@@ -9,6 +9,7 @@
 
 #include "agon/data/vote_fields.h"
 #include "agon/text/json.h"
+#include "agon/text/json_value.h"
 #include "agon/text/utf8.h"
 
 namespace agon::vote_fields {
@@ -25,45 +26,13 @@ constexpr std::array<std::string_view, 13> kKnown = {
     "weight",     "conversation_a", "conversation_b"};
 constexpr std::array<std::string_view, 3> kIds = {"id", "question_id", "conversation_id"};
 
-std::string_view type_name(dom::element value) {
-  switch (value.type()) {
-    case element_type::ARRAY:
-      return "a list";
-    case element_type::OBJECT:
-      return "an object";
-    case element_type::STRING:
-      return "a string";
-    case element_type::BOOL:
-      return "a boolean";
-    case element_type::NULL_VALUE:
-      return "null";
-    default:
-      return "a number";
-  }
-}
-
-/// Text of a scalar: a string as it is, numbers and booleans as in JSON, null as nothing.
 std::string scalar_text(dom::element value) {
-  switch (value.type()) {
-    case element_type::STRING:
-      return std::string(std::string_view(value));
-    case element_type::NULL_VALUE:
-      return {};
-    case element_type::BOOL:
-      return bool(value) ? "true" : "false";
-    case element_type::INT64:
-      return fmt::format("{}", std::int64_t(value));
-    case element_type::UINT64:
-      return fmt::format("{}", std::uint64_t(value));
-    case element_type::DOUBLE:
-      return fmt::format("{}", double(value));
-    default:
-      return {};
-  }
+  std::string scratch;
+  return std::string(json_scalar_text(value, scratch));
 }
 
 std::unexpected<Error> wrong_type(dom::element value, std::string expected) {
-  Error error{.message = std::string(type_name(value))};
+  Error error{.message = std::string(json_type_name(value))};
   error.expected = std::move(expected);
   return std::unexpected(std::move(error));
 }

@@ -5,6 +5,7 @@
 
 #include "agon/preference/report_parts.h"
 #include "agon/report/number.h"
+#include "agon/report/page_parts.h"
 #include "agon/report/svg.h"
 
 namespace agon::report_parts {
@@ -49,19 +50,11 @@ std::string compared(const Estimate& difference, std::string_view with) {
   return fmt::format("The model could not be compared with {} (n/a).", with);
 }
 
-std::string tile(std::string_view name, std::string_view value, std::string_view range,
-                 std::string_view gloss, std::string_view value_class = {}) {
-  return fmt::format(
-      "<div class=\"tile\"><span class=\"name\">{}</span><span class=\"value {}\">{}</span>"
-      "<span class=\"range\">{}</span><span class=\"gloss\">{}</span></div>\n",
-      escape_html(name), value_class, escape_html(value), escape_html(range), escape_html(gloss));
-}
-
 std::string difference_tile(std::string_view name, const Estimate& difference, std::string_view gloss) {
   const Verdict v = verdict(difference);
   const std::string_view css = v == Verdict::kBetter ? "good" : v == Verdict::kWorse ? "bad" : "";
-  return tile(name, typographic(format_signed(difference.value, 4)), interval_text(difference, 4), gloss,
-              css);
+  return html_tile(name, typographic(format_signed(difference.value, 4)), interval_text(difference, 4), gloss,
+                   css);
 }
 
 std::string lede(const Evaluation& e) {
@@ -158,8 +151,8 @@ void add_headline(HtmlPage& page, const ReportData& data) {
 
   page.section("headline", "In short");
   std::string tiles = "<div class=\"tiles\">\n";
-  tiles += tile("Log loss", value_text(e.overall.log_loss.value, 4), interval_text(e.overall.log_loss, 4),
-                "average surprise, lower is better");
+  tiles += html_tile("Log loss", value_text(e.overall.log_loss.value, 4),
+                     interval_text(e.overall.log_loss, 4), "average surprise, lower is better");
   if (is_given(e.vs_prior)) {
     tiles +=
         difference_tile("Against base rates", e.vs_prior, "difference of log loss; below zero is better");
@@ -178,11 +171,11 @@ void add_headline(HtmlPage& page, const ReportData& data) {
   if (std::isfinite(accuracy.low) && std::isfinite(accuracy.high)) {
     accuracy_range = fmt::format("[{}, {}]", format_percent(accuracy.low), format_percent(accuracy.high));
   }
-  tiles += tile("Accuracy", format_percent(accuracy.value), accuracy_range, usual);
-  tiles += tile("A against B (AUC)", value_text(e.overall.auc.value, 3), interval_text(e.overall.auc, 3),
-                "0.5 is a coin, 1 is perfect");
-  tiles += tile("Calibration error", value_text(e.overall.ece.value, 3), interval_text(e.overall.ece, 3),
-                "stated against observed, lower is better");
+  tiles += html_tile("Accuracy", format_percent(accuracy.value), accuracy_range, usual);
+  tiles += html_tile("A against B (AUC)", value_text(e.overall.auc.value, 3), interval_text(e.overall.auc, 3),
+                     "0.5 is a coin, 1 is perfect");
+  tiles += html_tile("Calibration error", value_text(e.overall.ece.value, 3), interval_text(e.overall.ece, 3),
+                     "stated against observed, lower is better");
   page.add(tiles + "</div>\n");
   page.paragraph(fmt::format("In brackets: {} intervals from a bootstrap that draws whole groups of prompts.",
                              level_text(data)),

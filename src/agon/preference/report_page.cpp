@@ -7,49 +7,24 @@
 
 #include "agon/preference/report_parts.h"
 #include "agon/report/number.h"
+#include "agon/report/page_parts.h"
 #include "agon/report/svg.h"
 #include "agon/report/table.h"
-#include "agon/report/visible.h"
 
 namespace agon {
 namespace report_parts {
 
-std::string short_text(const std::string& text) {
-  // The bound is on the escaped form: a quotation mark takes six bytes of the page.
-  for (std::size_t max_bytes = kMaxShortText;; max_bytes /= 2) {
-    bool cut = false;
-    std::string out = visible_text(text, {.keep_lines = false, .max_bytes = max_bytes}, &cut);
-    if (escape_html(out).size() <= kMaxShortText) return cut ? out + "…" : out;
-  }
-}
+std::string short_text(const std::string& text) { return bounded_line(text, kMaxShortText); }
 
 bool is_given(const Estimate& e) { return e.n > 0 || e.value != 0 || e.low != 0 || e.high != 0; }
 
 std::string value_text(double value, int decimals) { return typographic(format_fixed(value, decimals)); }
 
 std::string interval_text(const Estimate& e, int decimals) {
-  std::string text = typographic(format_interval(e.low, e.high, decimals));
-  // An interval is read as one thing: no line break within it.
-  if (const std::size_t space = text.find(' '); space != std::string::npos) text.replace(space, 1, "\u00a0");
-  return text;
+  return typographic_interval(e.low, e.high, decimals);
 }
 
 std::string level_text(const ReportData& data) { return format_percent(data.interval_level, 0); }
-
-namespace {
-
-std::string long_text(const std::string& text) {
-  bool cut = false;
-  std::string out = escape_html(text, kMaxLongText, &cut);
-  return cut ? out + "…" : out;
-}
-
-void say_cut(HtmlPage& page, std::size_t all, std::size_t shown, std::string_view what) {
-  if (all <= shown) return;
-  page.paragraph(fmt::format("{} more {} are not shown here.", format_count(all - shown), what), "fineprint");
-}
-
-}  // namespace
 
 void add_metrics(HtmlPage& page, const ReportData& data) {
   const Evaluation& e = data.evaluation;
@@ -144,7 +119,8 @@ void add_notes(HtmlPage& page, const ReportData& data) {
   page.section("notes", "Notes");
   const std::size_t shown = std::min(data.notes.size(), kMaxListed);
   page.add("<ul class=\"notes\">\n");
-  for (std::size_t i = 0; i < shown; ++i) page.add("<li>" + long_text(data.notes[i]) + "</li>\n");
+  for (std::size_t i = 0; i < shown; ++i)
+    page.add("<li>" + bounded_html(data.notes[i], kMaxLongText) + "</li>\n");
   page.add("</ul>\n");
   say_cut(page, data.notes.size(), shown, "notes");
 }
@@ -154,13 +130,7 @@ void add_provenance(HtmlPage& page, const ReportData& data) {
   page.section("provenance", "How it was made");
   page.paragraph("With the same files, seed and version the same command gives the same figures again.");
   const std::size_t shown = std::min(data.provenance.size(), kMaxListed);
-  page.add("<div class=\"scroll\"><table class=\"facts\">\n<tbody>\n");
-  for (std::size_t i = 0; i < shown; ++i) {
-    page.add(fmt::format("<tr><td>{}</td><td><code>{}</code></td></tr>\n",
-                         escape_html(short_text(data.provenance[i].first)),
-                         long_text(data.provenance[i].second)));
-  }
-  page.add("</tbody>\n</table></div>\n");
+  page.add(html_facts(std::span(data.provenance).first(shown), kMaxShortText, kMaxLongText));
   say_cut(page, data.provenance.size(), shown, "lines");
 }
 

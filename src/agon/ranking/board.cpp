@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <numeric>
 
 #include "agon/base/check.h"
 #include "agon/base/parallel.h"
+#include "agon/data/vote_fields.h"
 #include "agon/ranking/bootstrap.h"
 #include "agon/ranking/composite.h"
 #include "agon/ranking/normal.h"
@@ -85,10 +85,6 @@ std::vector<TieComparison> compare_ties(const PairTable& pairs, std::size_t n, c
 
 void graph_warnings(Board& board) {
   const GraphHealth& g = board.graph;
-  const auto name = [&](std::uint32_t i) {
-    const auto row = std::ranges::find(board.rows, i, &BoardRow::competitor);
-    return row == board.rows.end() ? std::string("?") : row->name;
-  };
   if (!board.fit.penalty().empty())
     board.warnings.push_back(
         fmt::format("Ratings are shrunk by {}: without it some would be infinite or are asked not to be "
@@ -98,8 +94,8 @@ void graph_warnings(Board& board) {
   if (!board.fit.converged)
     board.warnings.emplace_back("The fit did not reach its optimum: do not publish these ratings.");
   for (const std::uint32_t i : g.one_opponent)
-    board.warnings.push_back(
-        fmt::format("{} met a single opponent: its rating stands and falls with that opponent's.", name(i)));
+    board.warnings.push_back(fmt::format(
+        "{} met a single opponent: its rating stands and falls with that opponent's.", board.names[i]));
   std::size_t few = 0;
   for (const BoardRow& row : board.rows) few += row.votes < 50;
   if (few > 0)
@@ -280,13 +276,6 @@ Result<std::span<const std::uint32_t>> cluster_codes(const BattleRows& battles, 
   return std::span<const std::uint32_t>(column->code);
 }
 
-bool is_set(const std::string& tag) {
-  std::string low = tag;
-  std::ranges::transform(low, low.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return low == "1" || low == "true" || low == "yes" || low == "1.0";
-}
-
 }  // namespace
 
 std::string_view interval_name(IntervalKind kind) {
@@ -414,7 +403,8 @@ Result<Categories> category_boards(const BattleSet& set, const std::string& colu
       Category& category = found.emplace_back();
       category.name = tag.name.substr(column.size() + 1);
       for (std::uint32_t i = 0; i < tag.code.size(); ++i)
-        if (tag.code[i] != CodeColumn::kNone && is_set(tag.names[tag.code[i]])) category.rows.push_back(i);
+        if (tag.code[i] != CodeColumn::kNone && vote_fields::flag_of(tag.names[tag.code[i]]) == 1)
+          category.rows.push_back(i);
     }
   }
   if (found.empty()) return fail(fmt::format("no column '{}' (or tags '{}.*') in the files", column, column));

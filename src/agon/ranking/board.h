@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -61,7 +62,11 @@ struct BoardRow {
   double low_all = 0, high_all = 0;  ///< the same for all competitors at once
   RankRange ranks, ranks_alone;      ///< for all at once, and for this one alone
   double votes = 0, wins = 0, losses = 0, ties = 0, both_bad = 0;  ///< sums of weights
-  std::optional<Rating> styled;                                    ///< with style control
+  /// Wins and half the ties over all votes; NaN without votes.
+  [[nodiscard]] double win_rate() const {
+    return votes > 0 ? (wins + (ties + both_bad) / 2) / votes : std::nan("");
+  }
+  std::optional<Rating> styled;  ///< with style control
   std::optional<EloSpread> elo;
 };
 

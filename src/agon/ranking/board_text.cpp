@@ -32,16 +32,6 @@ std::string tie_words(const PairedOptions& o) {
   return {};
 }
 
-std::string votes_text(double votes) {
-  return std::fabs(votes - std::round(votes)) < 1e-6
-             ? format_count(static_cast<std::uint64_t>(std::llround(votes)))
-             : format_fixed(votes, 1);
-}
-
-double win_rate(const BoardRow& row) {
-  return row.votes > 0 ? (row.wins + (row.ties + row.both_bad) / 2) / row.votes : std::nan("");
-}
-
 bool any_both_bad(const Board& board) {
   return std::ranges::any_of(board.rows, [](const BoardRow& row) { return row.both_bad > 0; });
 }
@@ -67,8 +57,8 @@ Table board_table(const Board& board, std::size_t top) {
                                       format_fixed(row.rating.rating, 1),
                                       format_interval(row.rating.low, row.rating.high, 1),
                                       format_interval(row.low_all, row.high_all, 1),
-                                      votes_text(row.votes),
-                                      format_percent(win_rate(row), 1)};
+                                      format_amount(row.votes),
+                                      format_percent(row.win_rate(), 1)};
     if (styled)
       cells.push_back(format_fixed(row.styled->rating, 1) + " " +
                       format_interval(row.styled->low, row.styled->high, 1));
@@ -142,7 +132,7 @@ std::string board_text(const Board& board, const BoardTextOptions& options) {
                 {"", Align::kLeft}});
     for (const TieComparison& t : board.ties)
       ties.add_row({tie_model_name(t.model), t.error.empty() ? format_fixed(t.loss, 6) : "n/a",
-                    votes_text(t.votes), t.error.empty() ? t.parameter : t.error});
+                    format_amount(t.votes), t.error.empty() ? t.parameter : t.error});
     out += "\n" + ties.terminal(shape);
     out += any_both_bad(board) ? "Compare davidson with rao-kupper only: half has no probability of a tie, "
                                  "bad-threshold tells four "

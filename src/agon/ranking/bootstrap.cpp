@@ -100,16 +100,7 @@ class Refitter {
       if (fit_.options.ridge > 0)
         for (std::size_t i = 0; i < fit_.competitors(); ++i) gradient[i] += fit_.options.ridge * x[i];
       const std::size_t n = gradient.size();
-      switch (lanes::level()) {
-        case 2:
-          step_512(inverse_.data(), gradient.data(), change.data(), n, padded_);
-          break;
-        case 1:
-          step_256(inverse_.data(), gradient.data(), change.data(), n, padded_);
-          break;
-        default:
-          step_128(inverse_.data(), gradient.data(), change.data(), n, padded_);
-      }
+      lanes::pick(step_512, step_256, step_128)(inverse_.data(), gradient.data(), change.data(), n, padded_);
       double size = 0;
       for (std::size_t k = 0; k < n; ++k) {
         x[k] += change[k];
@@ -152,16 +143,8 @@ class Refitter {
     for (std::size_t c = 0; c < cells_.size(); ++c)
       half.difference[c] = x[cells_[c].first] - x[cells_[c].second] + first;
     const std::size_t n = half.total.size();
-    switch (lanes::level()) {
-      case 2:
-        expected_wins_512(half.difference.data(), half.total.data(), half.expected.data(), n);
-        break;
-      case 1:
-        expected_wins_256(half.difference.data(), half.total.data(), half.expected.data(), n);
-        break;
-      default:
-        expected_wins_128(half.difference.data(), half.total.data(), half.expected.data(), n);
-    }
+    lanes::pick(expected_wins_512, expected_wins_256, expected_wins_128)(
+        half.difference.data(), half.total.data(), half.expected.data(), n);
     gradient.assign(fit_.layout.size(), 0);
     double all = 0;
     for (std::size_t c = 0; c < cells_.size(); ++c) {

@@ -14,10 +14,8 @@ namespace {
 
 using ranking_test::add;
 using ranking_test::count_rows;
+using ranking_test::kModels;
 using ranking_test::random_rows;
-
-constexpr std::array kModels = {TieModel::kHalf, TieModel::kDavidson, TieModel::kRaoKupper,
-                                TieModel::kBadThreshold};
 
 TEST(Lanes, LogisticAgreesWithTheLibrary) {
   for (double x = -720; x < 720; x += 0.37) {

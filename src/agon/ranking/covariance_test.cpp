@@ -15,10 +15,8 @@ namespace {
 
 using ranking_test::add;
 using ranking_test::count_rows;
+using ranking_test::kModels;
 using ranking_test::random_rows;
-
-constexpr std::array kModels = {TieModel::kHalf, TieModel::kDavidson, TieModel::kRaoKupper,
-                                TieModel::kBadThreshold};
 
 TEST(Normal, QuantilesInvertTheCdf) {
   EXPECT_NEAR(critical_value(0.95), 1.959963984540054, 1e-12);

@@ -11,18 +11,16 @@
 namespace agon {
 namespace {
 
+std::string votes_text(double votes) {
+  const std::string text = format_amount(votes);
+  return text + (text == "1" ? " vote" : " votes");
+}
+
 // A share below which removed votes are "a handful", as in the paper's headline figures.
 constexpr double kHandful = 0.001;
 // |z| of the largest of some thousand moves that chance hardly reaches.
 constexpr double kMovesTogether = 5;
 constexpr std::size_t kNamed = 3;
-
-std::string votes_text(double votes) {
-  const std::string text = std::abs(votes - std::round(votes)) < 1e-6
-                               ? format_count(static_cast<std::uint64_t>(std::llround(votes)))
-                               : format_fixed(votes, 1);
-  return text + (text == "1" ? " vote" : " votes");
-}
 
 std::string small_percent(double share) {
   return format_short(100 * share, share < 0.01 ? 1 : 2) + "\u00A0%";

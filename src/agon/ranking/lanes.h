@@ -2,7 +2,7 @@
 //
 // Vectors of the compiler's own kind are split into what the processor has, and products and sums are not
 // contracted (-ffp-contract=off), so wider registers change the time and never the result. A hot loop is
-// written once as an always-inline body and called from one function for each level, chosen by level().
+// written once as an always-inline body and called from one function for each level, chosen by pick().
 // Vectors are passed by reference: by value they would change the calling convention with the level.
 #pragma once
 
@@ -98,6 +98,12 @@ AGON_INLINE void logistic(const Doubles& d, Doubles& share, Doubles& e) {
 #else
   return 0;
 #endif
+}
+
+/// Of one function in three versions, the one for this processor.
+template <class Function>
+[[nodiscard]] Function* pick(Function* wide, Function* middle, Function* narrow) {
+  return level() == 2 ? wide : level() == 1 ? middle : narrow;
 }
 
 }  // namespace agon::lanes

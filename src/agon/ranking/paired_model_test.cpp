@@ -17,10 +17,8 @@ namespace {
 
 using ranking_test::add;
 using ranking_test::count_rows;
+using ranking_test::kModels;
 using ranking_test::random_rows;
-
-constexpr std::array kModels = {TieModel::kHalf, TieModel::kDavidson, TieModel::kRaoKupper,
-                                TieModel::kBadThreshold};
 
 // Probabilities straight from the published formulas, with worths instead of log odds.
 std::array<double, 4> naive_probabilities(TieModel model, double u, double v, double t) {

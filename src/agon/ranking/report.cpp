@@ -8,44 +8,25 @@
 #include "agon/ranking/board_text.h"
 #include "agon/ranking/report_parts.h"
 #include "agon/report/number.h"
-#include "agon/report/visible.h"
+#include "agon/report/page_parts.h"
 
 namespace agon {
 namespace rank_report {
 
 std::string short_text(const std::string& text, std::size_t max_bytes) {
-  // The bound is on the escaped form: a quotation mark takes six bytes of the page.
-  for (std::size_t bytes = max_bytes;; bytes /= 2) {
-    bool cut = false;
-    std::string out = visible_text(text, {.keep_lines = false, .max_bytes = bytes}, &cut);
-    if (escape_html(out).size() <= max_bytes) return cut ? out + "…" : out;
-  }
+  return bounded_line(text, max_bytes);
 }
 
 std::string html_name(const std::string& name) { return "<bdi>" + escape_html(short_text(name)) + "</bdi>"; }
 
-std::string html_sentence(const std::string& text) {
-  bool cut = false;
-  std::string out = escape_html(text, kMaxSentence, &cut);
-  return cut ? out + "…" : out;
-}
-
-std::string votes_text(double votes) {
-  if (!std::isfinite(votes)) return "n/a";
-  if (votes >= 0 && votes < 1e18 && std::fabs(votes - std::round(votes)) < 1e-6)
-    return format_count(static_cast<std::uint64_t>(std::llround(votes)));
-  return typographic(format_fixed(votes, 1));
-}
+std::string html_sentence(const std::string& text) { return bounded_html(text, kMaxSentence); }
 
 std::string number_text(double value, int decimals) {
   return std::isfinite(value) ? typographic(format_fixed(value, decimals)) : "n/a";
 }
 
 std::string interval_text(double low, double high, int decimals) {
-  std::string text = typographic(format_interval(low, high, decimals));
-  // An interval is read as one thing: no line break within it.
-  if (const std::size_t space = text.find(' '); space != std::string::npos) text.replace(space, 1, "\u00a0");
-  return text;
+  return typographic_interval(low, high, decimals);
 }
 
 std::string percent_text(double share) { return std::isfinite(share) ? format_percent(share) : "n/a"; }
@@ -64,10 +45,6 @@ std::string rank_span(const RankRange& ranks) {
 
 int decimals_of(const Board& board) { return std::abs(board.options.scale) >= 20 ? 1 : 3; }
 
-double win_rate(const BoardRow& row) {
-  return row.votes > 0 ? (row.wins + (row.ties + row.both_bad) / 2) / row.votes : std::nan("");
-}
-
 double expected_share(const Board& board, std::size_t i, std::size_t j) {
   const BoardRow &a = board.rows[i], &b = board.rows[j];
   const PairedFit& fit = board.fit;
@@ -83,11 +60,6 @@ double expected_share(const Board& board, std::size_t i, std::size_t j) {
 
 std::string name_of(const Board& board, std::uint32_t competitor) {
   return competitor < board.names.size() ? board.names[competitor] : fmt::format("no. {}", competitor);
-}
-
-void say_cut(HtmlPage& page, std::size_t all, std::size_t shown, std::string_view what) {
-  if (all <= shown) return;
-  page.paragraph(fmt::format("{} more {} are not shown here.", format_count(all - shown), what), "fineprint");
 }
 
 bool fits(const Board& board, const Matrix& matrix) {
@@ -163,7 +135,8 @@ void add_ties(HtmlPage& page, const RankReport& report) {
         "<tr><td><b>{}</b>{}<span class=\"gloss\">{}</span></td><td class=\"num\">{}</td><td "
         "class=\"num\">{}</td><td>{}</td><td>{}</td></tr>\n",
         tie_model_name(t.model), chosen ? " (this board)" : "", tie_gloss(t.model),
-        t.error.empty() ? number_text(t.loss, 6) : "n/a", t.error.empty() ? votes_text(t.votes) : "n/a",
+        t.error.empty() ? number_text(t.loss, 6) : "n/a",
+        t.error.empty() ? typographic_amount(t.votes) : "n/a",
         html_sentence(t.error.empty() ? parameter_words(t) : t.error),
         t.model == TieModel::kHalf           ? "win, loss"
         : t.model == TieModel::kBadThreshold ? "win, loss, tie, both bad"
@@ -216,12 +189,7 @@ void add_provenance(HtmlPage& page, const RankReport& report) {
   facts.emplace_back("Seed", fmt::format("{}", o.seed));
   const std::size_t shown = std::min(report.provenance.size(), kMaxListed);
   for (std::size_t i = 0; i < shown; ++i) facts.push_back(report.provenance[i]);
-  page.add("<div class=\"scroll\"><table class=\"facts\">\n<tbody>\n");
-  for (const auto& [name, value] : facts) {
-    page.add(fmt::format("<tr><td>{}</td><td><code>{}</code></td></tr>\n", escape_html(short_text(name)),
-                         html_sentence(value)));
-  }
-  page.add("</tbody>\n</table></div>\n");
+  page.add(html_facts(facts, kMaxName, kMaxSentence));
   say_cut(page, report.provenance.size(), shown, "lines");
 }
 

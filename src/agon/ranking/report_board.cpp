@@ -12,18 +12,10 @@
 namespace agon::rank_report {
 namespace {
 
-std::string tile(std::string_view name, std::string_view value, std::string_view range,
-                 std::string_view gloss, std::string_view value_class = {}) {
-  return fmt::format(
-      "<div class=\"tile\"><span class=\"name\">{}</span><span class=\"value {}\">{}</span>"
-      "<span class=\"range\">{}</span><span class=\"gloss\">{}</span></div>\n",
-      escape_html(name), value_class, escape_html(value), escape_html(range), escape_html(gloss));
-}
-
 std::string total_votes(const Board& board) {
   double sum = 0;
   for (const BoardRow& row : board.rows) sum += row.votes;
-  return board.battles > 0 ? format_count(board.battles) : votes_text(sum / 2);
+  return board.battles > 0 ? format_count(board.battles) : typographic_amount(sum / 2);
 }
 
 /// Everyone who may hold the first place.
@@ -78,31 +70,32 @@ std::string tiles(const Board& board) {
   const int d = decimals_of(board);
   const std::size_t beaten = n >= top.ranks.worst ? n - top.ranks.worst : 0;
   std::string out = "<div class=\"tiles\">\n";
-  out += tile("Highest rating", number_text(top.rating.rating, d),
-              interval_text(top.rating.low, top.rating.high, d), short_text(top.name, kMaxTipName));
-  out += tile("Its rank", rank_words(top.ranks), fmt::format("of {}", format_count(n)),
-              fmt::format("shown to be better than {} of the {} others", beaten, n - 1));
+  out += html_tile("Highest rating", number_text(top.rating.rating, d),
+                   interval_text(top.rating.low, top.rating.high, d), short_text(top.name, kMaxTipName));
+  out += html_tile("Its rank", rank_words(top.ranks), fmt::format("of {}", format_count(n)),
+                   fmt::format("shown to be better than {} of the {} others", beaten, n - 1));
   const auto first = contenders(board);
-  out += tile("May be first", format_count(first.size()), first.size() == 1 ? "competitor" : "competitors",
-              first.size() <= 1 ? "the first place is settled" : "nobody was shown to be better than these");
+  out += html_tile(
+      "May be first", format_count(first.size()), first.size() == 1 ? "competitor" : "competitors",
+      first.size() <= 1 ? "the first place is settled" : "nobody was shown to be better than these");
   std::string met;
   if (board.graph.pairs_possible > 0)
     met = fmt::format("{} of {} pairs met", format_count(board.graph.pairs_met),
                       format_count(board.graph.pairs_possible));
-  out += tile("Votes", total_votes(board), met, fmt::format("on {} competitors", format_count(n)));
+  out += html_tile("Votes", total_votes(board), met, fmt::format("on {} competitors", format_count(n)));
   std::vector<double> half;
   for (const BoardRow& row : board.rows)
     if (std::isfinite(row.rating.high - row.rating.low))
       half.push_back((row.rating.high - row.rating.low) / 2);
   std::ranges::sort(half);
-  out += tile("Typical uncertainty", half.empty() ? "n/a" : "±\u00a0" + number_text(half[half.size() / 2], d),
-              "rating points",
-              fmt::format("half the competitors have a narrower {} interval",
-                          format_percent(board.options.level, 0)));
-  out += tile("Fit", board.fit.converged ? "converged" : "not converged",
-              fmt::format("{} iterations", board.fit.iterations),
-              board.fit.converged ? "the ratings are the exact optimum" : "do not publish these ratings",
-              board.fit.converged ? "good" : "bad");
+  out += html_tile("Typical uncertainty",
+                   half.empty() ? "n/a" : "±\u00a0" + number_text(half[half.size() / 2], d), "rating points",
+                   fmt::format("half the competitors have a narrower {} interval",
+                               format_percent(board.options.level, 0)));
+  out += html_tile("Fit", board.fit.converged ? "converged" : "not converged",
+                   fmt::format("{} iterations", board.fit.iterations),
+                   board.fit.converged ? "the ratings are the exact optimum" : "do not publish these ratings",
+                   board.fit.converged ? "good" : "bad");
   return out + "</div>\n";
 }
 
@@ -180,7 +173,7 @@ std::string table_rows(const Board& board, std::size_t from, std::size_t to) {
         "class=\"num\">{}</td>",
         rank_span(row.ranks), html_name(row.name), number_text(row.rating.rating, d),
         interval_text(row.rating.low, row.rating.high, d), interval_text(row.low_all, row.high_all, d),
-        votes_text(row.votes), percent_text(win_rate(row)));
+        typographic_amount(row.votes), percent_text(row.win_rate()));
     constexpr std::string_view kNone = "<td class=\"num\">n/a</td>";
     if (styled)
       out += row.styled ? with_interval(row.styled->rating, row.styled->low, row.styled->high, d) : kNone;

@@ -63,7 +63,7 @@ std::string win_map(const Board& board, std::size_t most, double full, double wi
         cell.label = number_text(share * 100, 0);
         cell.small = votes < kFewVotes;
         cell.tip += fmt::format("won {} of {} votes; the ratings expect {}", percent_text(share),
-                                votes_text(votes), percent_text(expected));
+                                typographic_amount(votes), percent_text(expected));
       } else {
         cell.tip += fmt::format("never met; the ratings expect {}", percent_text(expected));
       }
@@ -97,7 +97,7 @@ std::string count_map(const Board& board, std::size_t most, double width) {
       cell.blank = j >= i;
       if (cell.blank) continue;
       cell.tip = fmt::format("{} and {}: {}", tip_name(board, i), tip_name(board, j),
-                             votes > 0 ? votes_text(votes) + " votes" : "never met");
+                             votes > 0 ? typographic_amount(votes) + " votes" : "never met");
       if (!(votes > 0)) continue;
       cell.value = 0.1 + 0.7 * std::log(votes / least) / std::log(largest / least);
       cell.label = votes < 1000    ? number_text(votes, 0)
@@ -155,7 +155,7 @@ std::string pair_table(const Board& board, const std::vector<PairLook>& pairs) {
     out += fmt::format(
         "<tr><td><b>{}</b> against {}</td><td class=\"num\">{}</td><td class=\"num\">{}</td><td "
         "class=\"num\">{}</td></tr>\n",
-        html_name(board.rows[p.i].name), html_name(board.rows[p.j].name), votes_text(p.votes),
+        html_name(board.rows[p.i].name), html_name(board.rows[p.j].name), typographic_amount(p.votes),
         percent_text(p.share), percent_text(p.expected));
   }
   return out + "</tbody>\n</table></div>\n";
@@ -226,10 +226,10 @@ std::vector<std::string> graph_words(const Board& board) {
         g.bridges.size() == 1
             ? fmt::format("One pair alone holds two parts of the board together: {} ({} votes). A mistake "
                           "in them moves {}.",
-                          pair, votes_text(b.votes), names_of(board, b.cut_off, 4))
+                          pair, typographic_amount(b.votes), names_of(board, b.cut_off, 4))
             : fmt::format("{} pairs are each the only link between two parts of the board, among them {} "
                           "({} votes): a mistake in these moves {}.",
-                          format_count(g.bridges.size()), pair, votes_text(b.votes),
+                          format_count(g.bridges.size()), pair, typographic_amount(b.votes),
                           names_of(board, b.cut_off, 4)));
   } else if (g.meeting.count == 1 && n > 2) {
     out.emplace_back(

@@ -7,6 +7,7 @@
 
 #include "agon/ranking/report.h"
 #include "agon/report/html.h"
+#include "agon/report/page_parts.h"
 
 namespace agon::rank_report {
 
@@ -34,8 +35,6 @@ inline constexpr double kWide = 780, kNarrow = 340;
 [[nodiscard]] std::string html_name(const std::string& name);
 /// A sentence escaped and bounded.
 [[nodiscard]] std::string html_sentence(const std::string& text);
-/// "1,234", or "1,234.5" for sums of weights that are not whole; "n/a".
-[[nodiscard]] std::string votes_text(double votes);
 /// Fixed decimals with a true minus; "n/a" for what is not finite.
 [[nodiscard]] std::string number_text(double value, int decimals);
 [[nodiscard]] std::string interval_text(double low, double high, int decimals);
@@ -47,14 +46,10 @@ inline constexpr double kWide = 780, kNarrow = 340;
 [[nodiscard]] std::string rank_span(const RankRange& ranks);
 /// Decimals that suit the board's scale.
 [[nodiscard]] int decimals_of(const Board& board);
-/// Wins and half the ties over all votes; NaN without votes.
-[[nodiscard]] double win_rate(const BoardRow& row);
 /// The share of a win that the fit expects of row i against row j, both orders of show alike.
 [[nodiscard]] double expected_share(const Board& board, std::size_t i, std::size_t j);
 /// The name of a competitor by its number in the fit.
 [[nodiscard]] std::string name_of(const Board& board, std::uint32_t competitor);
-/// "3 more names are not shown here."
-void say_cut(HtmlPage& page, std::size_t all, std::size_t shown, std::string_view what);
 /// A matrix of this board's rows that is really there.
 [[nodiscard]] bool fits(const Board& board, const Matrix& matrix);
 

@@ -146,7 +146,7 @@ std::string category_map(const Board& board, const Categories& categories, const
       cell.value = std::abs(z) < 1 ? 0 : std::clamp(z / 5, -1.0, 1.0);
       cell.tip +=
           fmt::format("rank {}, rating {} {}, {} votes", cell.label, number_text(here.rating.rating, 1),
-                      interval_text(here.rating.low, here.rating.high, 1), votes_text(here.votes));
+                      interval_text(here.rating.low, here.rating.high, 1), typographic_amount(here.votes));
     }
   }
   return heat_map(map, width);

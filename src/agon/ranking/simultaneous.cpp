@@ -69,24 +69,10 @@ AGON_AVX2 float row_max_256(float z, const float* a, const float* s, std::size_t
 float row_max_128(float z, const float* a, const float* s, std::size_t p) { return row_max_body(z, a, s, p); }
 
 void transform(const float* c, const float* z, float* o, std::size_t n, std::size_t p) {
-  switch (lanes::level()) {
-    case 2:
-      return transform_512(c, z, o, n, p);
-    case 1:
-      return transform_256(c, z, o, n, p);
-    default:
-      return transform_128(c, z, o, n, p);
-  }
+  return lanes::pick(transform_512, transform_256, transform_128)(c, z, o, n, p);
 }
 float row_max(float z, const float* a, const float* s, std::size_t p) {
-  switch (lanes::level()) {
-    case 2:
-      return row_max_512(z, a, s, p);
-    case 1:
-      return row_max_256(z, a, s, p);
-    default:
-      return row_max_128(z, a, s, p);
-  }
+  return lanes::pick(row_max_512, row_max_256, row_max_128)(z, a, s, p);
 }
 
 // The order statistic that at most a share of 1 - level of the draws exceeds.

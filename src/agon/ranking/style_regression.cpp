@@ -130,14 +130,7 @@ void add_block_128(const Block& in, double d, const double* beta, bool meat, Scr
   add_block_body(in, d, beta, meat, s, out);
 }
 void add_block(const Block& in, double d, const double* beta, bool meat, Scratch& s, Sums& out) {
-  switch (lanes::level()) {
-    case 2:
-      return add_block_512(in, d, beta, meat, s, out);
-    case 1:
-      return add_block_256(in, d, beta, meat, s, out);
-    default:
-      return add_block_128(in, d, beta, meat, s, out);
-  }
+  return lanes::pick(add_block_512, add_block_256, add_block_128)(in, d, beta, meat, s, out);
 }
 
 }  // namespace

@@ -8,8 +8,12 @@
 
 #include "agon/base/random.h"
 #include "agon/data/battles.h"
+#include "agon/ranking/paired_model.h"
 
 namespace agon::ranking_test {
+
+inline constexpr std::array kModels = {TieModel::kHalf, TieModel::kDavidson, TieModel::kRaoKupper,
+                                       TieModel::kBadThreshold};
 
 /// Adds unweighted battles.
 inline void add(PairTable& table, std::uint32_t first, std::uint32_t second, std::array<double, 4> count) {

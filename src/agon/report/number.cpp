@@ -69,4 +69,19 @@ std::string typographic(std::string_view number) {
   return out;
 }
 
+std::string format_amount(double amount) {
+  if (!std::isfinite(amount)) return "n/a";
+  if (amount >= 0 && amount < 1e18 && std::fabs(amount - std::round(amount)) < 1e-6)
+    return format_count(static_cast<std::uint64_t>(std::llround(amount)));
+  return format_fixed(amount, 1);
+}
+
+std::string typographic_amount(double amount) { return typographic(format_amount(amount)); }
+
+std::string typographic_interval(double low, double high, int decimals) {
+  std::string text = typographic(format_interval(low, high, decimals));
+  if (const std::size_t space = text.find(' '); space != std::string::npos) text.replace(space, 1, "\u00a0");
+  return text;
+}
+
 }  // namespace agon

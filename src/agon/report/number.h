@@ -15,11 +15,16 @@ namespace agon {
 [[nodiscard]] std::string format_percent(double share, int decimals = 1);
 /// Groups of three: 57477 is "57,477".
 [[nodiscard]] std::string format_count(std::uint64_t count);
+/// Sums of weights: 57477 is "57,477", 57477.5 is "57477.5"; "n/a" for what is not finite.
+[[nodiscard]] std::string format_amount(double amount);
 /// "[1.004, 1.031]", or "n/a" when a bound is NaN.
 [[nodiscard]] std::string format_interval(double low, double high, int decimals);
 /// As few digits as show the value to `significant` digits: "0.25", "1200", "3e-07".
 [[nodiscard]] std::string format_short(double value, int significant = 4);
 /// For pages: '-' before a digit or "inf" becomes U+2212, as wide as a plus sign.
 [[nodiscard]] std::string typographic(std::string_view number);
+[[nodiscard]] std::string typographic_amount(double amount);
+/// format_interval for pages: read as one thing, without a line break within.
+[[nodiscard]] std::string typographic_interval(double low, double high, int decimals);
 
 }  // namespace agon

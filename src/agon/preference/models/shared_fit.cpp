@@ -16,8 +16,7 @@ using Four = float __attribute__((vector_size(16)));
 /// Columns [begin, end) of X X' R added to `out`. A column's weights stay in registers between the two
 /// sweeps over its entries, so X' R is never written down.
 template <int kFours>
-[[gnu::always_inline]] inline void gram_columns(const SparseColumns& x, std::size_t begin, std::size_t end,
-                                                const float* r, float* out) {
+void gram_columns(const SparseColumns& x, std::size_t begin, std::size_t end, const float* r, float* out) {
   constexpr std::size_t kLanes = 4 * kFours;
   for (std::size_t j = begin; j < end; ++j) {
     Four sum[kFours]{};
@@ -45,15 +44,10 @@ template <int kFours>
 
 using Kernel = void (*)(const SparseColumns&, std::size_t, std::size_t, const float*, float*);
 
-template <int kFours>
-void gram_plain(const SparseColumns& x, std::size_t begin, std::size_t end, const float* r, float* out) {
-  gram_columns<kFours>(x, begin, end, r, out);
-}
-
 Kernel kernel_for(std::size_t lanes) {
-  constexpr Kernel kPlain[] = {gram_plain<1>, gram_plain<2>, gram_plain<3>, gram_plain<4>};
+  constexpr Kernel kByFours[] = {gram_columns<1>, gram_columns<2>, gram_columns<3>, gram_columns<4>};
   AGON_CHECK(lanes >= 4 && lanes <= kMostSharedFits && lanes % 4 == 0);
-  return kPlain[lanes / 4 - 1];
+  return kByFours[lanes / 4 - 1];
 }
 
 /// A vector of weight space by its coefficients and by its image X X' c.
