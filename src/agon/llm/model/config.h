@@ -1,0 +1,107 @@
+// What a model is: the sizes and switches that the forward pass reads, whatever the architecture's name.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "agon/base/error.h"
+#include "agon/llm/gguf/file.h"
+
+namespace agon::llm {
+
+/// How positions turn queries and keys.
+struct RopeConfig {
+  enum class Pairing : std::uint8_t {
+    kAdjacent,  ///< Dimensions 2i and 2i+1 turn together (llama; "norm" in ggml).
+    kHalves,    ///< Dimensions i and i + dimensions/2 (qwen, gemma, phi; "neox" in ggml).
+  };
+  enum class Scaling : std::uint8_t { kNone, kLinear, kNtk, kYarn, kLlama3 };
+  int dimensions = 0;  ///< How many leading dimensions of a head turn; even.
+  Pairing pairing = Pairing::kAdjacent;
+  double theta = 10000.0;  ///< Base of the frequencies: theta^(-2i/dimensions).
+  Scaling scaling = Scaling::kNone;
+  double factor = 1.0;            ///< How many times longer than trained.
+  int original_context = 0;       ///< Trained context, for YaRN and llama3.
+  double beta_fast = 32.0;        ///< YaRN.
+  double beta_slow = 1.0;         ///< YaRN.
+  double attention_factor = 1.0;  ///< Both cosine and sine are multiplied by it (YaRN, longrope).
+  /// dimensions/2 divisors of the frequencies ("rope_freqs.weight" of Llama 3.1, rope_factors of Phi 3);
+  /// empty when the file has none. They replace the formula of `scaling` kLlama3.
+  std::vector<float> divisors;
+
+  /// Angle per position for every pair, radians; dimensions/2 values. Sources: RoFormer (arXiv 2104.09864),
+  /// YaRN (arXiv 2309.00071, section 3.4), Llama 3.1 model card for kLlama3.
+  [[nodiscard]] std::vector<double> frequencies() const;
+};
+
+/// The facts that may differ from layer to layer.
+struct LayerConfig {
+  int window = 0;  ///< Sliding window: a position sees itself and the window-1 before it. 0: all before it.
+  int rope = 0;    ///< Index into ModelConfig::ropes.
+};
+
+/// One description for all decoder-only architectures here. Shapes: embedding E, heads H, KV heads G, key and
+/// value length D per head, feed-forward F, vocabulary V, layers L.
+struct ModelConfig {
+  enum class Activation : std::uint8_t { kSilu, kGeluTanh };
+
+  std::string architecture;  ///< general.architecture: "llama", "qwen2", ...
+  int embedding = 0;
+  int heads = 0;
+  int kv_heads = 0;
+  int key_length = 0;
+  int value_length = 0;
+  int feed_forward = 0;
+  int vocabulary = 0;
+  int context = 0;  ///< The length it was trained for.
+  double norm_epsilon = 1e-5;
+  Activation activation = Activation::kSilu;
+  bool qk_norm = false;          ///< RMS norm of every query and key head before rope (qwen3, gemma3).
+  bool post_norms = false;       ///< RMS norm of each block's output before it is added (gemma2, gemma3).
+  bool tied_output = false;      ///< The output matrix is the token embedding.
+  double embedding_scale = 1.0;  ///< Token embeddings are multiplied by it (gemma: sqrt(E)).
+  double attention_scale = 1.0;  ///< Scores are q.k times this; usually 1/sqrt(D).
+  double attention_softcap = 0;  ///< c * tanh(score / c) when not 0 (gemma2).
+  double final_softcap = 0;      ///< The same for logits.
+  std::vector<RopeConfig> ropes;
+  std::vector<LayerConfig> layers;
+
+  [[nodiscard]] int layer_count() const { return static_cast<int>(layers.size()); }
+  [[nodiscard]] int query_width() const { return heads * key_length; }
+  [[nodiscard]] int key_width() const { return kv_heads * key_length; }
+  [[nodiscard]] int value_width() const { return kv_heads * value_length; }
+
+  /// Reads the configuration from a file's metadata by the file's architecture; refuses unknown ones by name
+  /// and lists those known; sizes are bounded and checked against one another.
+  static Result<ModelConfig> read(const gguf::File& file);
+};
+
+/// A matrix of the model as stored: `rows` outputs from `columns` inputs, perhaps a slice of rows of a fused
+/// tensor (phi3's attn_qkv and ffn_up).
+struct MatrixView {
+  const gguf::Tensor* tensor = nullptr;  ///< Null when the model has none.
+  std::uint64_t first_row = 0;
+  std::uint64_t rows = 0;
+  explicit operator bool() const { return tensor != nullptr; }
+};
+
+/// Weights of one layer, by role; vectors are F32 tensors (checked), empty when the architecture has none.
+struct LayerTensors {
+  std::vector<float> attention_norm, query_bias, key_bias, value_bias, query_norm, key_norm, output_bias;
+  std::vector<float> post_attention_norm, feed_forward_norm, post_feed_forward_norm;
+  MatrixView query, key, value, output, gate, up, down;
+};
+
+/// All weights of a model, every name, type and shape checked against the configuration.
+struct ModelTensors {
+  MatrixView token_embedding;  ///< V rows of E.
+  MatrixView output;           ///< The same view as token_embedding when tied.
+  std::vector<float> output_norm;
+  std::vector<LayerTensors> layers;
+
+  /// Finds every tensor; a missing or misshapen one is an error that names it and the shape expected.
+  static Result<ModelTensors> read(const gguf::File& file, const ModelConfig& config);
+};
+
+}  // namespace agon::llm
