@@ -41,19 +41,21 @@ Components number_components(const std::vector<std::uint32_t>& label, std::uint3
 
 Arrows win_arrows(const PairTable& pairs, std::size_t n, BothBadAs both_bad) {
   Arrows arrows(n + (both_bad == BothBadAs::kThreshold));
-  const auto ground = static_cast<std::uint32_t>(n);
+  std::vector<bool> above(arrows.size(), false), below(arrows.size(), false);  // the threshold node
   for (const PairCount& p : pairs) {
     const double tie = p.weight[2] + (both_bad == BothBadAs::kTie ? p.weight[3] : 0);
     const bool a = p.weight[0] > 0 || tie > 0, b = p.weight[1] > 0 || tie > 0;
     if (a) arrows[p.first].push_back(p.second);
     if (b) arrows[p.second].push_back(p.first);
     if (both_bad != BothBadAs::kThreshold) continue;
-    if (a) arrows[p.first].push_back(ground);
-    if (b) arrows[p.second].push_back(ground);
-    if (p.weight[3] > 0) {
-      arrows[ground].push_back(p.first);
-      arrows[ground].push_back(p.second);
-    }
+    if (a) above[p.first] = true;
+    if (b) above[p.second] = true;
+    if (p.weight[3] > 0) below[p.first] = below[p.second] = true;
+  }
+  const auto ground = static_cast<std::uint32_t>(n);
+  for (std::uint32_t i = 0; i < n; ++i) {
+    if (above[i]) arrows[i].push_back(ground);
+    if (below[i]) arrows[ground].push_back(i);
   }
   for (auto& list : arrows) {
     std::sort(list.begin(), list.end());

@@ -80,6 +80,58 @@ AGON_INLINE void exp_negative(const Doubles& x, Doubles& out) {
   out = x < -700.0 ? Doubles{} : p;
 }
 
+/// log x for normal x > 0 (NaN and infinities come back as such), within 2 units in the last place of the
+/// larger of 1 and the result: x = 2^k m with m in [0.7, 1.4], and log m by the series of atanh in (m - 1) /
+/// (m + 1), whose remainder is below 1e-18 there.
+AGON_INLINE void log_positive(const Doubles& x, Doubles& out) {
+  Longs bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  // The exponent is that of x / sqrt(1/2), so that m lies around 1.
+  constexpr std::int64_t kRootHalf = 0x3FE6A09E667F3BCD;
+  const Longs k = (bits - kRootHalf) >> 52;
+  const Longs rest = bits - (k << 52);
+  Doubles m;
+  std::memcpy(&m, &rest, sizeof m);
+  const Doubles s = (m - 1.0) / (m + 1.0);
+  const Doubles q = s * s;
+  Doubles p = q * (1.0 / 21) + 1.0 / 19;
+  p = p * q + 1.0 / 17;
+  p = p * q + 1.0 / 15;
+  p = p * q + 1.0 / 13;
+  p = p * q + 1.0 / 11;
+  p = p * q + 1.0 / 9;
+  p = p * q + 1.0 / 7;
+  p = p * q + 1.0 / 5;
+  p = p * q + 1.0 / 3;
+  p = p * q + 1.0;
+  const Doubles exponent = __builtin_convertvector(k, Doubles);
+  out = exponent * 0x1.62e42fefa0000p-1 + (exponent * 0x1.cf79abc9e3b39p-40 + 2.0 * s * p);
+  out = x - x == 0.0 ? out : x;
+}
+
+/// log(1 + e) for 0 <= e <= 1, also where e is tiny: twice atanh of e / (2 + e), which is at most a third.
+AGON_INLINE void log1p_unit(const Doubles& e, Doubles& out) {
+  const Doubles s = e / (2.0 + e);
+  const Doubles q = s * s;
+  Doubles p = q * (1.0 / 33) + 1.0 / 31;
+  p = p * q + 1.0 / 29;
+  p = p * q + 1.0 / 27;
+  p = p * q + 1.0 / 25;
+  p = p * q + 1.0 / 23;
+  p = p * q + 1.0 / 21;
+  p = p * q + 1.0 / 19;
+  p = p * q + 1.0 / 17;
+  p = p * q + 1.0 / 15;
+  p = p * q + 1.0 / 13;
+  p = p * q + 1.0 / 11;
+  p = p * q + 1.0 / 9;
+  p = p * q + 1.0 / 7;
+  p = p * q + 1.0 / 5;
+  p = p * q + 1.0 / 3;
+  p = p * q + 1.0;
+  out = 2.0 * s * p;
+}
+
 /// share = 1 / (1 + e^-d) and e = e^-|d|: the logarithm of the larger side is -log(1 + e).
 AGON_INLINE void logistic(const Doubles& d, Doubles& share, Doubles& e) {
   const Doubles zero{};

@@ -19,7 +19,7 @@ struct LogSum {
 struct Term {
   double u, v, t, constant;
 };
-template <bool kAll, std::size_t N>
+template <std::size_t N>
 LogSum log_sum(const std::array<Term, N>& terms, const LocalPoint& at) {
   std::array<double, N> e;
   double top = -INFINITY;
@@ -30,14 +30,13 @@ LogSum log_sum(const std::array<Term, N>& terms, const LocalPoint& at) {
   double sum = 0;
   for (double& x : e) sum += x = std::exp(x - top);
   LogSum out;
-  if constexpr (kAll) out.value = top + std::log(sum);
+  out.value = top + std::log(sum);
   for (std::size_t k = 0; k < N; ++k) {
     const double share = e[k] / sum;
     const Term& l = terms[k];
     out.gradient[0] += share * l.u;
     out.gradient[1] += share * l.v;
     out.gradient[2] += share * l.t;
-    if constexpr (!kAll) continue;
     out.second[0] += share * l.u * l.u;
     out.second[1] += share * l.u * l.v;
     out.second[2] += share * l.v * l.v;
@@ -45,7 +44,6 @@ LogSum log_sum(const std::array<Term, N>& terms, const LocalPoint& at) {
     out.second[4] += share * l.v * l.t;
     out.second[5] += share * l.t * l.t;
   }
-  if constexpr (!kAll) return out;
   const auto& g = out.gradient;
   out.second[0] -= g[0] * g[0];
   out.second[1] -= g[0] * g[1];
@@ -69,11 +67,9 @@ void add_linear(LocalTerms& out, std::size_t k, const LocalPoint& at, double u, 
   out.gradient[k][2] += t;
 }
 // log(e^(n t) - 1), the room that ties take.
-template <bool kAll>
 void add_tie_room(LocalTerms& out, std::size_t k, double t, double n) {
   const double e = -std::expm1(-n * t);  // 1 - e^(-nt)
   out.gradient[k][2] += n / e;
-  if constexpr (!kAll) return;
   out.log_p[k] += n * t + std::log(e);
   out.second[k][5] -= n * n * (1 - e) / (e * e);
 }
@@ -94,16 +90,16 @@ void half_terms(const LocalPoint& at, LocalTerms& out) {
   out.second[2] = out.second[0];
 }
 
-// With kAll false the gradients only; the rest is left at 0 or half done.
-template <bool kAll>
-void fill_terms(TieModel model, const LocalPoint& at, LocalTerms& out) {
+}  // namespace
+
+void local_terms(TieModel model, const LocalPoint& at, LocalTerms& out) {
   out = LocalTerms{};
   switch (model) {
     case TieModel::kHalf:
       half_terms(at, out);
       return;
     case TieModel::kDavidson: {
-      const LogSum all = log_sum<kAll, 3>({{{1, 0, 0, 0}, {0, 1, 0, 0}, {0.5, 0.5, 1, 0}}}, at);
+      const LogSum all = log_sum<3>({{{1, 0, 0, 0}, {0, 1, 0, 0}, {0.5, 0.5, 1, 0}}}, at);
       add_linear(out, 0, at, 1, 0, 0);
       add_linear(out, 1, at, 0, 1, 0);
       add_linear(out, 2, at, 0.5, 0.5, 1);
@@ -111,24 +107,24 @@ void fill_terms(TieModel model, const LocalPoint& at, LocalTerms& out) {
       return;
     }
     case TieModel::kRaoKupper: {
-      const LogSum a = log_sum<kAll, 2>({{{1, 0, 0, 0}, {0, 1, 1, 0}}}, at);
-      const LogSum b = log_sum<kAll, 2>({{{0, 1, 0, 0}, {1, 0, 1, 0}}}, at);
+      const LogSum a = log_sum<2>({{{1, 0, 0, 0}, {0, 1, 1, 0}}}, at);
+      const LogSum b = log_sum<2>({{{0, 1, 0, 0}, {1, 0, 1, 0}}}, at);
       add_linear(out, 0, at, 1, 0, 0);
       add(out, 0, a, -1);
       add_linear(out, 1, at, 0, 1, 0);
       add(out, 1, b, -1);
       // P(tie) = e^(u+v) (theta^2 - 1) / (their denominators).
       add_linear(out, 2, at, 1, 1, 0);
-      add_tie_room<kAll>(out, 2, at.t, 2);
+      add_tie_room(out, 2, at.t, 2);
       add(out, 2, a, -1);
       add(out, 2, b, -1);
       return;
     }
     case TieModel::kBadThreshold: {
-      const LogSum a = log_sum<kAll, 3>({{{1, 0, 0, 0}, {0, 1, 1, 0}, {0, 0, 0, 0}}}, at);
-      const LogSum b = log_sum<kAll, 3>({{{0, 1, 0, 0}, {1, 0, 1, 0}, {0, 0, 0, 0}}}, at);
-      const LogSum bad = log_sum<kAll, 3>({{{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 0, 0}}}, at);
-      const LogSum both = log_sum<kAll, 5>(
+      const LogSum a = log_sum<3>({{{1, 0, 0, 0}, {0, 1, 1, 0}, {0, 0, 0, 0}}}, at);
+      const LogSum b = log_sum<3>({{{0, 1, 0, 0}, {1, 0, 1, 0}, {0, 0, 0, 0}}}, at);
+      const LogSum bad = log_sum<3>({{{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 0, 0}}}, at);
+      const LogSum both = log_sum<5>(
           {{{1, 0, 0, 0}, {1, 0, 1, 0}, {0, 1, 0, 0}, {0, 1, 1, 0}, {0, 0, 0, 0.69314718055994530942}}}, at);
       add_linear(out, 0, at, 1, 0, 0);
       add(out, 0, a, -1);
@@ -138,7 +134,7 @@ void fill_terms(TieModel model, const LocalPoint& at, LocalTerms& out) {
       // One minus the rest, put over one denominator: with x = e^u, y = e^v and denominators D_A, D_B,
       // D_bad, P(tie) = x y (theta - 1) (D_A + D_B) / (D_A D_B D_bad); no difference of near equals.
       add_linear(out, 2, at, 1, 1, 0);
-      add_tie_room<kAll>(out, 2, at.t, 1);
+      add_tie_room(out, 2, at.t, 1);
       add(out, 2, both, 1);
       add(out, 2, a, -1);
       add(out, 2, b, -1);
@@ -148,15 +144,16 @@ void fill_terms(TieModel model, const LocalPoint& at, LocalTerms& out) {
   }
 }
 
-}  // namespace
-
-void local_terms(TieModel model, const LocalPoint& at, LocalTerms& out) { fill_terms<true>(model, at, out); }
-
-LocalPoint Shape::point(std::span<const double> x, std::size_t first, std::size_t second) const {
+LocalPoint Shape::origin(std::span<const double> x) const {
   const double half = layout.position >= 0 ? 0.5 * x[static_cast<std::size_t>(layout.position)] : 0;
   const double c = layout.bad >= 0 ? x[static_cast<std::size_t>(layout.bad)] : 0;
   const double t = layout.tie >= 0 ? x[static_cast<std::size_t>(layout.tie)] : 0;
-  return {x[first] + half - c, x[second] - half - c, t};
+  return {half - c, -half - c, t};
+}
+
+LocalPoint Shape::point(std::span<const double> x, std::size_t first, std::size_t second) const {
+  const LocalPoint from = origin(x);
+  return {x[first] + from.u, x[second] + from.v, from.t};
 }
 
 Shape shape_of(const PairedFit& fit) {
@@ -243,8 +240,8 @@ std::vector<Cell> cells_of(const PairTable& pairs, const PairedOptions& options)
   return cells;
 }
 
-double evaluate(const Shape& shape, std::span<const Cell> cells, std::span<const double> parameters,
-                std::vector<double>* gradient, Matrix* hessian, bool expected) {
+double evaluate_plainly(const Shape& shape, std::span<const Cell> cells, std::span<const double> parameters,
+                        std::vector<double>* gradient, Matrix* hessian, bool expected) {
   const std::size_t n = shape.layout.size();
   if (gradient != nullptr) gradient->assign(n, 0);
   if (hessian != nullptr) *hessian = Matrix(n, n);
@@ -286,21 +283,6 @@ double evaluate(const Shape& shape, std::span<const Cell> cells, std::span<const
   }
   if (hessian != nullptr) mirror(*hessian);
   return value;
-}
-
-void evaluate_gradient(const Shape& shape, std::span<const Cell> cells, std::span<const double> parameters,
-                       std::vector<double>& gradient) {
-  gradient.assign(shape.layout.size(), 0);
-  LocalTerms terms;
-  for (const Cell& cell : cells) {
-    fill_terms<false>(shape.model, shape.point(parameters, cell.first, cell.second), terms);
-    std::array<double, 3> g{};
-    for (std::size_t k = 0; k < kBattleClasses; ++k) {
-      if (cell.weight[k] == 0) continue;  // an outcome at its boundary has an infinite gradient
-      for (std::size_t d = 0; d < 3; ++d) g[d] -= cell.weight[k] * terms.gradient[k][d];
-    }
-    spread(shape.layout, cell.first, cell.second, g, gradient);
-  }
 }
 
 void fix_gauge(Matrix& information, std::size_t competitors, double kappa) {

@@ -33,6 +33,8 @@ void local_terms(TieModel model, const LocalPoint& at, LocalTerms& out);
 struct Shape {
   TieModel model = TieModel::kHalf;
   ParameterLayout layout;
+  /// The point of two competitors of strength 0: what the shared parameters bring.
+  [[nodiscard]] LocalPoint origin(std::span<const double> parameters) const;
   [[nodiscard]] LocalPoint point(std::span<const double> parameters, std::size_t first,
                                  std::size_t second) const;
 };
@@ -58,10 +60,14 @@ struct Cell {
 };
 [[nodiscard]] std::vector<Cell> cells_of(const PairTable& pairs, const PairedOptions& options);
 
-/// Negative log-likelihood; fills gradient and (lower and upper triangle of) hessian when not null. With
-/// `expected`, the expected information instead of the observed.
+/// Negative log-likelihood; fills gradient and (lower and upper triangle of) hessian when not null. Eight
+/// cells at a time, the same bits on every machine.
 double evaluate(const Shape& shape, std::span<const Cell> cells, std::span<const double> parameters,
-                std::vector<double>* gradient, Matrix* hessian, bool expected = false);
+                std::vector<double>* gradient, Matrix* hessian);
+/// The same cell by cell from local_terms(), which the fast one is tested against. With `expected`, the
+/// expected information instead of the observed.
+double evaluate_plainly(const Shape& shape, std::span<const Cell> cells, std::span<const double> parameters,
+                        std::vector<double>* gradient, Matrix* hessian, bool expected = false);
 
 /// The gradient alone, without the logarithms: what a bootstrap draw asks for.
 void evaluate_gradient(const Shape& shape, std::span<const Cell> cells, std::span<const double> parameters,

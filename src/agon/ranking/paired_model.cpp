@@ -167,7 +167,8 @@ class Objective {
   double operator()(std::span<const double> x, std::vector<double>* gradient, Matrix* hessian,
                     bool expected) const {
     if (options_.firth) return firth(x, gradient, hessian);
-    double value = paired::evaluate(shape_, cells_, x, gradient, hessian, expected);
+    double value = expected ? paired::evaluate_plainly(shape_, cells_, x, gradient, hessian, true)
+                            : paired::evaluate(shape_, cells_, x, gradient, hessian);
     add_ridge(x, value, gradient, hessian);
     return value;
   }
@@ -389,8 +390,10 @@ Result<PairedFit> fit_paired(const PairTable& pairs, std::size_t competitors, co
     std::swap(fit.hessian, trial_hessian);
     if (options.ridge == 0 && largest(fit.parameters) > kBeyond) return runs_off();
   }
-  fit.log_likelihood =
-      -paired::evaluate(shape, cells, fit.parameters, nullptr, options.firth ? &fit.hessian : nullptr);
+  fit.log_likelihood = -value;
+  if (options.firth || options.ridge > 0)
+    fit.log_likelihood =
+        -paired::evaluate(shape, cells, fit.parameters, nullptr, options.firth ? &fit.hessian : nullptr);
   return fit;
 }
 

@@ -80,6 +80,58 @@ TEST(PairedKernel, AgreesWithTheFormulasAndTheirDifferences) {
         }
 }
 
+// The likelihood of eight cells at a time is that of one cell after the other, for every number of cells left
+// over, and far from the optimum too.
+TEST(PairedKernel, EightAtATimeAgreesWithOneByOne) {
+  for (const TieModel model : kModels)
+    for (const bool position : {false, true})
+      for (std::size_t count = 1; count <= 19; ++count) {
+        constexpr std::size_t kCompetitors = 6;
+        paired::Shape shape{model, {.competitors = kCompetitors}};
+        int next = kCompetitors;
+        if (model != TieModel::kHalf) shape.layout.tie = next++;
+        if (model == TieModel::kBadThreshold) shape.layout.bad = next++;
+        if (position) shape.layout.position = next++;
+        Random random(count);
+        const double spread = count % 3 == 0 ? 30 : 2;
+        std::vector<double> x(shape.layout.size());
+        for (double& value : x) value = spread * (static_cast<double>(random.below(1000)) / 500 - 1);
+        if (shape.layout.tie >= 0) {
+          double& tie = x[static_cast<std::size_t>(shape.layout.tie)];
+          tie = model == TieModel::kDavidson ? tie : 0.01 + std::abs(tie);
+        }
+        std::vector<paired::Cell> cells(count);
+        double total = 0;
+        for (paired::Cell& cell : cells) {
+          cell.first = static_cast<std::uint32_t>(random.below(kCompetitors));
+          cell.second = (cell.first + 1 + static_cast<std::uint32_t>(random.below(5))) % kCompetitors;
+          for (std::size_t k = 0; k < kBattleClasses; ++k) {
+            if (k == 3 && model != TieModel::kBadThreshold) continue;
+            cell.weight[k] = static_cast<double>(random.below(4));
+            total += cell.weight[k];
+          }
+        }
+        std::vector<double> plain_gradient, gradient, alone;
+        Matrix plain_hessian, hessian;
+        const double plain = paired::evaluate_plainly(shape, cells, x, &plain_gradient, &plain_hessian);
+        const double value = paired::evaluate(shape, cells, x, &gradient, &hessian);
+        const double scale = 1e-13 * (1 + total) * (1 + spread);
+        EXPECT_NEAR(value, plain, 4 * scale) << tie_model_name(model) << count;
+        EXPECT_NEAR(value, paired::evaluate(shape, cells, x, nullptr, nullptr), scale);
+        EXPECT_NEAR(value, paired::evaluate(shape, cells, x, &alone, nullptr), scale);
+        EXPECT_EQ(alone, gradient);
+        paired::evaluate_gradient(shape, cells, x, alone);
+        // By t near 0 the room of a tie has derivatives of 1 / t and 1 / t^2.
+        for (std::size_t i = 0; i < x.size(); ++i) {
+          EXPECT_NEAR(gradient[i], plain_gradient[i], scale * (1 + std::abs(plain_gradient[i])));
+          EXPECT_NEAR(alone[i], gradient[i], scale * (1 + std::abs(plain_gradient[i])));
+          for (std::size_t j = 0; j < x.size(); ++j)
+            EXPECT_NEAR(hessian(i, j), plain_hessian(i, j), scale * (1 + std::abs(plain_hessian(i, j))))
+                << tie_model_name(model) << position << count << i << j;
+        }
+      }
+}
+
 // Two competitors: every model's fitted probabilities are the observed shares (as many parameters as free
 // shares, given symmetry), so the closed form is the table itself.
 TEST(PairedModel, TwoCompetitorsHaveClosedForms) {
@@ -183,13 +235,17 @@ TEST(PairedModel, PublishedLikelihoodsOfTieModels) {
 TEST(PairedModel, ARefitAfterMoreVotesStartsWhereTheOldFitEnded) {
   ASSERT_EQ(arena().names.size(), 129U);
   PairTable pairs = arena().pairs;
-  const auto old = fit_paired(pairs, 129);
-  pairs[7].weight[0] += 600;
-  pairs[1000].weight[1] += 400;
-  const auto cold = fit_paired(pairs, 129), warm = fit_paired(pairs, 129, {}, &*old);
-  ASSERT_TRUE(cold && warm);
-  EXPECT_LT(warm->iterations, cold->iterations);
-  for (std::size_t i = 0; i < 129; ++i) EXPECT_NEAR(cold->strength(i), warm->strength(i), 1e-9);
+  pairs[7].weight[0] += 60;
+  pairs[1000].weight[1] += 40;
+  for (const TieModel model : kModels) {
+    const PairedOptions options{.ties = model};
+    const auto old = fit_paired(arena().pairs, 129, options);
+    const auto cold = fit_paired(pairs, 129, options), warm = fit_paired(pairs, 129, options, &*old);
+    ASSERT_TRUE(old && cold && warm) << tie_model_name(model);
+    EXPECT_TRUE(warm->converged);
+    EXPECT_LT(warm->iterations, cold->iterations) << tie_model_name(model);
+    for (std::size_t i = 0; i < 129; ++i) EXPECT_NEAR(cold->strength(i), warm->strength(i), 1e-9);
+  }
 }
 
 // The gradient of the naive log-likelihood by differences vanishes at the fit, and no nearby point is better.
