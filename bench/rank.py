@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -45,6 +46,42 @@ def streaming(options, agon, make_battles, table):
               [("done in bounded memory", reader.returncode == 0 and mib < 200)])
 
 
+NEWS = re.compile(r"^\+([\d,]+) votes: read in ([\d.]+) ms, (?:re)?fitted in ([\d.]+) ms, the whole board in ([\d.]+) ms")
+
+
+def watch(options, agon, plain, work, table):
+    """A log that grows by 1,000 votes at a time: what each look costs, the best of some."""
+    times, appended = 10, 1000
+    with open(plain, encoding="utf-8") as file:
+        lines = file.readlines()
+    log = work / "watched.csv"
+    with open(log, "w", encoding="utf-8") as file:
+        file.writelines(lines[:-times * appended])
+    process = subprocess.Popen([agon, "rank", "watch", log, "--every", "0.02", "--until-idle", "5", "--top", "3"],
+                               stdout=subprocess.PIPE, text=True)
+    news = []
+    for line in process.stdout:
+        found = NEWS.match(line)
+        if not found:
+            continue
+        news.append((int(found[1].replace(",", "")), *(float(x) for x in found.groups()[1:])))
+        at = len(news) - 1
+        if at == times:
+            break
+        # A line end at the end: the whole piece is read at one look.
+        with open(log, "a", encoding="utf-8") as file:
+            file.write("".join(lines[len(lines) - (times - at) * appended:len(lines) - (times - at - 1) * appended]))
+    process.terminate()
+    process.wait()
+    later = [one for one in news[1:] if one[0] == appended]
+    if not later:
+        table.line("agon rank watch", "no board after 1,000 votes", "a board", False)
+        return
+    read, refit, board = (min(one[k] for one in later) for k in (1, 2, 3))
+    table.line("agon rank watch, refit after 1,000 votes", f"{refit:.1f} ms", "under 5 ms", refit < 5)
+    table.line("  reading them, and the whole board", f"{read:.1f} ms, {board:.1f} ms (the first: {news[0][3]:.1f} ms)")
+
+
 def speed(options, agon, build, work, table):
     rows = 100_000 if options.quick else ALL
     full = not options.quick
@@ -68,6 +105,7 @@ def speed(options, agon, build, work, table):
               [("under 1 s more than without", style - base < 1)] if full else [])
     clustered, mib = best_of(1, [agon, "rank", styled, "-q", "--cluster", "voter"])
     table.row("agon rank, intervals clustered by voter", rows, clustered, mib)
+    watch(options, agon, plain, work, table)
     streaming(options, agon, make_battles, table)
     if options.no_peer:
         return

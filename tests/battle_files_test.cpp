@@ -84,7 +84,11 @@ TEST(BattleFiles, RowsOfAllFilesCountOnlyTheirOwn) {
   ASSERT_TRUE(write_file(folder / "b.csv", "model_a,model_b,winner\nx,y,tie\nx,x,tie\n"));
   const auto set = read_battles({folder / "a.csv", folder / "b.csv"}, {});
   ASSERT_FALSE(set);
-  EXPECT_EQ(set.error().to_string(), (folder / "b.csv") + ": row 2: 'x' against itself");
+  EXPECT_EQ(
+      set.error().to_string(),
+      (folder / "b.csv") +
+          ": row 2: 'x' against itself (expected two different competitors; --skip-bad passes over such rows "
+          "and counts them)");
 }
 
 // ---- BattleLog

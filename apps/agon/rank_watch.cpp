@@ -29,7 +29,11 @@ struct WatchCommand {
   std::size_t top = 20;
 };
 
-double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+double seconds_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+double seconds_since(Clock::time_point t) { return seconds_between(t, Clock::now()); }
+std::string milliseconds(double seconds) { return format_fixed(1000 * seconds, 1); }
 
 Status run(const WatchCommand& c) {
   if (c.input.files.size() != 1)
@@ -39,24 +43,39 @@ Status run(const WatchCommand& c) {
   AGON_ASSIGN(BattleLog log, BattleLog::open(c.input.files.front(), c.input.read));
   const TerminalInfo info = terminal_info(1);
   Clock::time_point last_news = Clock::now();
+  // The last board: every fit begins where the one before ended.
+  std::optional<Board> board;
   for (bool first = true;; first = false) {
+    const Clock::time_point look = Clock::now();
     AGON_ASSIGN(const BattleLog::News news, log.poll());
     if (first || news.battles > 0 || news.restarted) {
       last_news = Clock::now();
+      const double read = seconds_between(look, last_news);
       BoardOptions options;
       options.seed = c.input.common.seed;
       options.compare_ties = false;
-      const auto board = make_board(log.battles(), options);
+      Clock::time_point fit_begins = last_news, fit_ends = last_news;
+      const Progress stages = [&](std::string_view stage, std::uint64_t, std::uint64_t) {
+        if (stage == "fit") fit_begins = Clock::now();
+        if (stage == "intervals") fit_ends = Clock::now();
+      };
+      // After a restart the competitors have other numbers.
+      const Board* const previous = board && !news.restarted ? &*board : nullptr;
+      auto fresh = make_board(log.battles(), options, {}, "all", stages, previous);
+      const double made = seconds_between(last_news, Clock::now());
       std::string text = info.is_terminal ? "\x1b[H\x1b[2J" : "";
-      if (board) {
+      if (fresh) {
+        board = std::move(*fresh);
         text += board_text(*board, {.colour = info.colour, .width = info.width, .top = c.top});
-        text += fmt::format("\n+{} votes, board made in {} ms\n", format_count(news.battles),
-                            format_fixed(1000 * seconds_since(last_news), 1));
+        text += fmt::format("\n+{} votes: read in {} ms, {} in {} ms, the whole board in {} ms\n",
+                            format_count(news.battles), milliseconds(read), previous ? "refitted" : "fitted",
+                            milliseconds(seconds_between(fit_begins, fit_ends)), milliseconds(made));
         if (!c.output.empty()) AGON_TRY(write_file(c.output, board_json(*board, nullptr, nullptr, {})));
       } else {
+        board.reset();
         // Too few votes so far, or no finite ratings yet: that may change with the next ones.
         text += fmt::format("{} votes so far, no board yet: {}\n", format_count(log.battles().battles()),
-                            board.error().to_string());
+                            fresh.error().to_string());
       }
       if (!c.input.common.quiet) AGON_TRY(print(text));
     }

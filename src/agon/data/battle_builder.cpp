@@ -64,8 +64,15 @@ void PairCounter::rehash() {
 }
 
 PairTable PairCounter::table() const {
-  PairTable out = pairs_;
-  std::ranges::sort(out, {}, [](const PairCount& p) { return std::uint64_t{p.first} << 32 | p.second; });
+  // Keys are sorted, and the entries, which are much larger, moved once.
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> order;
+  order.reserve(pairs_.size());
+  for (std::uint32_t k = 0; k < pairs_.size(); ++k)
+    order.emplace_back(std::uint64_t{pairs_[k].first} << 32 | pairs_[k].second, k);
+  std::ranges::sort(order);
+  PairTable out;
+  out.reserve(pairs_.size());
+  for (const auto& [key, k] : order) out.push_back(pairs_[k]);
   return out;
 }
 
@@ -180,6 +187,12 @@ Error BattlePart::unknown_label(std::string_view text) {
 bool BattlePart::bad_row(Error bad, bool skip_bad) {
   bad.row = records;
   if (!skip_bad) {
+    // Real logs have a few rows like a model against itself. A label that is not known is another matter: it
+    // may be a whole column read wrongly, so passing over it is no advice.
+    if (bad.expected != kKnownBattleLabels) {
+      if (!bad.expected.empty()) bad.expected += "; ";
+      bad.expected += "--skip-bad passes over such rows and counts them";
+    }
     if (!error) error = std::move(bad);
     return false;
   }
@@ -216,7 +229,8 @@ Error BattlePart::cannot_meet(std::string_view first, std::string_view second) {
     if (name.size() > kMaxName)
       return {.message = fmt::format("the name '{}' is longer than {} bytes", shown(name), kMaxName)};
   }
-  return {.message = fmt::format("'{}' against itself", shown(trimmed(first)))};
+  return {.message = fmt::format("'{}' against itself", shown(trimmed(first))),
+          .expected = "two different competitors"};
 }
 
 // ---- BattleBuilder

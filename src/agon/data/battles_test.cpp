@@ -191,7 +191,10 @@ TEST(ReadBattles, AnUnknownLabelListsThoseSeenAndThoseKnown) {
 
 TEST(ReadBattles, RefusesWhatCannotBe) {
   const std::string header = "model_a,model_b,winner,weight\n", good = "x,y,tie,1\n";
-  EXPECT_THAT(error_of(header + good + "x, x ,tie,1\n"), HasSubstr("row 2: 'x' against itself"));
+  EXPECT_EQ(error_of(header + good + "x, x ,tie,1\n"),
+            "f: row 2: 'x' against itself (expected two different competitors; --skip-bad passes over such "
+            "rows and counts them)");
+  EXPECT_THAT(error_of(header + good + "x,z,who,1\n"), Not(HasSubstr("--skip-bad")));
   EXPECT_THAT(error_of(header + good + " ,x,tie,1\n"), HasSubstr("row 2: an empty name of a competitor"));
   EXPECT_THAT(error_of(header + std::string(2000, 'n') + ",x,tie,1\n"), HasSubstr("longer than 1000 bytes"));
   for (const char* weight : {"-1", "inf", "nan", "", "1e999", "two"})

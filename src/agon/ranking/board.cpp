@@ -44,6 +44,26 @@ BattleRows chosen_battles(const BattleRows& from, std::span<const std::uint32_t>
   return out;
 }
 
+/// The fit of a board with the competitors numbered as in `kept`; those that it lacks are at the mean.
+PairedFit start_from(const Board& previous, std::span<const std::uint32_t> kept) {
+  PairedFit start;
+  start.options = previous.fit.options;
+  start.layout = previous.fit.layout;
+  const std::size_t old = start.layout.competitors, now = kept.size();
+  start.layout.competitors = now;
+  start.parameters.assign(now, 0);
+  for (std::size_t i = 0, j = 0; i < now; ++i) {  // both ascend
+    while (j < old && previous.kept[j] < kept[i]) ++j;
+    if (j < old && previous.kept[j] == kept[i]) start.parameters[i] = previous.fit.parameters[j];
+  }
+  for (int* at : {&start.layout.tie, &start.layout.bad, &start.layout.position}) {
+    if (*at < 0) continue;
+    start.parameters.push_back(previous.fit.parameters[static_cast<std::size_t>(*at)]);
+    *at = static_cast<int>(start.parameters.size()) - 1;
+  }
+  return start;
+}
+
 std::string parameter_words(const PairedFit& fit) {
   switch (fit.options.ties) {
     case TieModel::kHalf:
@@ -202,10 +222,15 @@ Status add_style(Board& board, const BattleRows& battles, std::span<const std::u
 
 void fill_counts(Board& board, const PairTable& pairs, std::span<const std::uint32_t> place) {
   const std::size_t n = board.rows.size();
+  // What is left out of the fit is left out of what the fit is compared with.
+  const bool without_bad =
+      board.options.model.drop_both_bad && board.options.model.ties != TieModel::kBadThreshold;
   board.met = board.won = Matrix(n, n);
   for (const PairCount& p : pairs) {
     BoardRow &a = board.rows[place[p.first]], &b = board.rows[place[p.second]];
-    const auto& w = p.weight;
+    auto w = p.weight;
+    if (without_bad) w[3] = 0;
+    const double total = (w[0] + w[1]) + (w[2] + w[3]);
     a.wins += w[0];
     b.losses += w[0];
     b.wins += w[1];
@@ -213,12 +238,12 @@ void fill_counts(Board& board, const PairTable& pairs, std::span<const std::uint
     for (BoardRow* row : {&a, &b}) {
       row->ties += w[2];
       row->both_bad += w[3];
-      row->votes += p.total();
+      row->votes += total;
     }
     board.battles += p.battles;
     const std::size_t i = place[p.first], j = place[p.second];
-    board.met(i, j) += p.total();
-    board.met(j, i) += p.total();
+    board.met(i, j) += total;
+    board.met(j, i) += total;
     board.won(i, j) += w[0] + (w[2] + w[3]) / 2;
     board.won(j, i) += w[1] + (w[2] + w[3]) / 2;
   }
@@ -297,7 +322,8 @@ std::string_view interval_name(IntervalKind kind) {
 }
 
 Result<Board> make_board(const BattleSet& set, const BoardOptions& options,
-                         std::span<const std::uint32_t> rows, std::string name, const Progress& progress) {
+                         std::span<const std::uint32_t> rows, std::string name, const Progress& progress,
+                         const Board* previous) {
   Board board;
   board.name = std::move(name);
   board.options = options;
@@ -317,7 +343,10 @@ Result<Board> make_board(const BattleSet& set, const BoardOptions& options,
   AGON_ASSIGN(const RatingScale scale, rating_scale(options, board.names));
 
   if (progress) progress("fit", 0, 3);
-  AGON_ASSIGN(board.fit, fit_paired(table.pairs, n, options.model, nullptr, board.names));
+  PairedFit start;
+  const bool warm = previous != nullptr && previous->fit.converged && !previous->kept.empty();
+  if (warm) start = start_from(*previous, table.kept);
+  AGON_ASSIGN(board.fit, fit_paired(table.pairs, n, options.model, warm ? &start : nullptr, board.names));
   if (progress) progress("intervals", 1, 3);
   board.z = critical_value(options.level);
   BattleRows battles;

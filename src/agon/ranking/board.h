@@ -61,7 +61,8 @@ struct BoardRow {
   Rating rating;                     ///< low and high at the board's level, of this competitor alone
   double low_all = 0, high_all = 0;  ///< the same for all competitors at once
   RankRange ranks, ranks_alone;      ///< for all at once, and for this one alone
-  double votes = 0, wins = 0, losses = 0, ties = 0, both_bad = 0;  ///< sums of weights
+  /// Sums of weights of the votes that were fitted: with drop_both_bad, both_bad is 0 and no part of votes.
+  double votes = 0, wins = 0, losses = 0, ties = 0, both_bad = 0;
   /// Wins and half the ties over all votes; NaN without votes.
   [[nodiscard]] double win_rate() const {
     return votes > 0 ? (wins + (ties + both_bad) / 2) / votes : std::nan("");
@@ -113,9 +114,13 @@ struct Board {
 /// Fits a board from the set's pair counts or, where rows are chosen or needed (style, clusters, Elo), from
 /// its rows. Competitors without a vote among them are left out. Errors are those of fit_paired, a cluster or
 /// style column that is not there, an anchor that is not among the competitors.
+///
+/// `previous`, a board of the same set before it grew, is where the fit begins: a step or two then lead to the
+/// optimum. It changes no figure beyond the last digits. `progress` is told "fit" before the fit and
+/// "intervals" after it.
 [[nodiscard]] Result<Board> make_board(const BattleSet& set, const BoardOptions& options,
                                        std::span<const std::uint32_t> rows = {}, std::string name = "all",
-                                       const Progress& progress = {});
+                                       const Progress& progress = {}, const Board* previous = nullptr);
 
 /// Boards of every value of a code column, or of every tag "COLUMN.tag" that is set, largest first; those
 /// with too few votes to rank are in `left_out` ("german: 12 votes, ...").

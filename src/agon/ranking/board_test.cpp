@@ -98,6 +98,81 @@ TEST(Board, AnAnchorMovesPointsAndNoWidth) {
   EXPECT_FALSE(make_board(set, options));
 }
 
+// Votes come, a competitor appears in the middle of the numbers, and the fit begins where the last one ended.
+TEST(Board, AGrowingLogIsRefittedFromTheLastBoard) {
+  BattleSet set = league();
+  set.competitors.insert(set.competitors.begin() + 2, "new");  // without a vote so far
+  for (PairCount& pair : set.pairs) {
+    pair.first += pair.first >= 2;
+    pair.second += pair.second >= 2;
+  }
+  set.rows = {};
+  for (const TieModel ties : {TieModel::kHalf, TieModel::kDavidson}) {
+    BattleSet later = set;
+    BoardOptions options;
+    options.model.ties = ties;
+    options.model.position = true;
+    const auto before = make_board(set, options);
+    ASSERT_TRUE(before);
+    ASSERT_EQ(before->names.size(), 4U);
+    const auto same = make_board(set, options, {}, "all", {}, &*before);
+    ASSERT_TRUE(same);
+    EXPECT_LE(same->fit.iterations, 1);
+    PairCount pair;
+    pair.first = 1;
+    pair.second = 2;
+    pair.battles = 9;
+    pair.weight = pair.weight_sq = {4, 3, 2, 0};
+    later.pairs.push_back(pair);
+    std::ranges::sort(later.pairs, {}, [](const PairCount& p) { return std::pair(p.first, p.second); });
+    const auto cold = make_board(later, options), warm = make_board(later, options, {}, "all", {}, &*before);
+    ASSERT_TRUE(cold && warm);
+    EXPECT_TRUE(warm->fit.converged);
+    ASSERT_EQ(warm->rows.size(), 5U);
+    for (std::size_t r = 0; r < 5; ++r) {
+      EXPECT_EQ(warm->rows[r].name, cold->rows[r].name);
+      EXPECT_NEAR(warm->rows[r].rating.rating, cold->rows[r].rating.rating, 1e-6);
+      EXPECT_NEAR(warm->rows[r].rating.high, cold->rows[r].rating.high, 1e-6);
+    }
+    EXPECT_NEAR(warm->fit.position(), cold->fit.position(), 1e-8);
+  }
+}
+
+TEST(Board, WhatTheFitLeavesOutIsNotCounted) {
+  BoardOptions options;
+  options.compare_ties = false;
+  const auto with = make_board(arena(), options);
+  options.model.drop_both_bad = true;
+  const auto without = make_board(arena(), options);
+  options.model.ties = TieModel::kBadThreshold;  // which has an outcome for them
+  const auto apart = make_board(arena(), options);
+  ASSERT_TRUE(with && without && apart);
+  double all = 0, some = 0, met = 0, won = 0;
+  for (const BoardRow& row : with->rows) all += row.votes;
+  for (const BoardRow& row : without->rows) {
+    some += row.votes;
+    EXPECT_EQ(row.both_bad, 0);
+    EXPECT_NEAR(row.votes, row.wins + row.losses + row.ties, 1e-6);
+  }
+  EXPECT_EQ(all, 2 * 1'670'250.0);
+  EXPECT_EQ(some, 2 * 1'374'996.0);
+  for (const double v : without->met.values) met += v;
+  for (const double v : without->won.values) won += v;
+  EXPECT_EQ(met, some);
+  EXPECT_EQ(won, some / 2);
+  EXPECT_GT(apart->rows[0].both_bad, 0);
+  // With half-win ties and all votes the observed wins of each are what the fit expects (its score equation).
+  for (const BoardRow& row : without->rows) {
+    double expected = 0;
+    const std::size_t i = static_cast<std::size_t>(&row - without->rows.data());
+    for (std::size_t j = 0; j < without->rows.size(); ++j)
+      if (j != i)
+        expected += without->met(i, j) *
+                    outcome_probabilities(without->fit, row.competitor, without->rows[j].competitor)[0];
+    EXPECT_NEAR(expected, row.win_rate() * row.votes, 1e-3);
+  }
+}
+
 TEST(Board, EveryKindOfIntervalAgreesOnHonestVotes) {
   const BattleSet set = league(6000);
   BoardOptions options;

@@ -33,7 +33,15 @@ std::string tie_words(const PairedOptions& o) {
 }
 
 bool any_both_bad(const Board& board) {
-  return std::ranges::any_of(board.rows, [](const BoardRow& row) { return row.both_bad > 0; });
+  // Where they are left out, the comparison still has the model that tells them apart.
+  double fewest = INFINITY, most = 0;
+  for (const TieComparison& t : board.ties) {
+    if (!t.error.empty()) continue;
+    fewest = std::min(fewest, t.votes);
+    most = std::max(most, t.votes);
+  }
+  return fewest < most ||
+         std::ranges::any_of(board.rows, [](const BoardRow& row) { return row.both_bad > 0; });
 }
 
 Table board_table(const Board& board, std::size_t top) {

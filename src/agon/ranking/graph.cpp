@@ -212,14 +212,15 @@ std::vector<Bridge> find_bridges(const std::vector<Link>& links, std::size_t n) 
   return out;
 }
 
-// Second smallest eigenvalue and its vector of a Laplacian with null vector `null` (unit length). Small
-// ones by a full decomposition; larger ones by inverse iteration, each step one solve.
-std::pair<double, std::vector<double>> fiedler(Matrix laplacian, const std::vector<double>& null) {
+// Second smallest eigenvalue and, when wanted, its vector of a Laplacian with null vector `null` (unit
+// length). Small ones by a full decomposition; larger ones by inverse iteration, each step one solve.
+std::pair<double, std::vector<double>> fiedler(Matrix laplacian, const std::vector<double>& null,
+                                               bool vector_too) {
   const std::size_t n = laplacian.rows;
   if (n <= 400) {
-    const Spectrum s = symmetric_eigen(laplacian, true);
-    std::vector<double> vector(n);
-    for (std::size_t i = 0; i < n; ++i) vector[i] = s.vectors(i, 1);
+    const Spectrum s = symmetric_eigen(laplacian, vector_too);
+    std::vector<double> vector(vector_too ? n : 0);
+    for (std::size_t i = 0; i < vector.size(); ++i) vector[i] = s.vectors(i, 1);
     return {std::max(0.0, s.values[1]), vector};
   }
   double largest = 0;
@@ -340,8 +341,8 @@ GraphHealth examine_graph(const PairTable& pairs, std::size_t n, const ExamineGr
     normalised(i, i) = 1;
     rooted[i] = std::sqrt(out.votes[i] / all);
   }
-  out.algebraic_connectivity = fiedler(std::move(plain), flat).first;
-  const auto [value, vector] = fiedler(std::move(normalised), rooted);
+  out.algebraic_connectivity = fiedler(std::move(plain), flat, false).first;
+  const auto [value, vector] = fiedler(std::move(normalised), rooted, true);
   out.normalised_connectivity = value;
   std::vector<std::uint32_t> low, high;
   for (std::uint32_t i = 0; i < n; ++i) (vector[i] < 0 ? low : high).push_back(i);

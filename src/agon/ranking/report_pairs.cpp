@@ -262,9 +262,12 @@ void add_pairs(HtmlPage& page, const RankReport& report) {
           responsive(win_map(board, kHeatWide, full, kWide), win_map(board, kHeatNarrow, full, kNarrow)),
       fmt::format(
           "A cell says how many of a hundred votes the row's competitor won against the column's, a tie "
-          "being half a win. Full colour is {} and {}. Small squares stand on fewer than ten votes; "
+          "being half a win{}. Full colour is {} and {}. Small squares stand on fewer than ten votes; "
           "crossed-out cells are pairs that never met. Point at a cell for its votes and for what the "
           "ratings expect.{}",
+          board.options.model.drop_both_bad && board.options.model.ties != TieModel::kBadThreshold
+              ? " and votes of \"both bad\" being left out"
+              : "",
           format_percent(0.5 + full, 0), format_percent(0.5 - full, 0), which(kHeatWide, kHeatNarrow)));
   page.subsection("counts", "How often they met");
   page.figure(

@@ -1,8 +1,11 @@
 #include "agon/ranking/simultaneous.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <functional>
+#include <numeric>
 
 #include "agon/base/check.h"
 #include "agon/base/parallel.h"
@@ -13,66 +16,57 @@ namespace agon {
 namespace {
 
 using lanes::Floats;
-constexpr std::size_t kFloats = 16;
-
-std::size_t pad(std::size_t n) { return (n + kFloats - 1) / kFloats * kFloats; }
+// Draws lie side by side, so many of them to a block: four vectors, which stay in registers.
+constexpr std::size_t kDraws = 64;
+constexpr std::size_t kVectors = 4;
+constexpr std::size_t kFloats = kDraws / kVectors;
 
 AGON_INLINE void load(const float* p, Floats& v) { std::memcpy(&v, p, sizeof v); }
-AGON_INLINE float largest(const Floats& v) {
-  float out = v[0];
-  for (std::size_t k = 1; k < kFloats; ++k) out = std::max(out, v[k]);
-  return out;
-}
+AGON_INLINE void store(float* p, const Floats& v) { std::memcpy(p, &v, sizeof v); }
 
-// Draws z = factor * normals: `n` rows of the factor (padded columns hold zeros) times one vector.
-AGON_INLINE void transform_body(const float* columns, const float* normals, float* out, std::size_t n,
-                                std::size_t padded) {
-  std::fill(out, out + padded, 0.0F);
-  for (std::size_t k = 0; k < n; ++k) {
-    const float a = normals[k];
-    for (std::size_t i = 0; i < padded; i += kFloats) {
-      Floats x, y;
-      load(columns + k * padded + i, x);
-      load(out + i, y);
-      y += a * x;
-      std::memcpy(out + i, &y, sizeof y);
+// out[draw] = sum over k < n of factor[k] * normals[k][draw].
+AGON_INLINE void combine_body(const float* factor, const float* normals, std::size_t n, float* out) {
+  Floats sum[kVectors]{};
+  for (std::size_t k = 0; k < n; ++k)
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      Floats x;
+      load(normals + k * kDraws + v * kFloats, x);
+      sum[v] += factor[k] * x;
     }
+  for (std::size_t v = 0; v < kVectors; ++v) store(out + v * kFloats, sum[v]);
+}
+// top[draw] = max(top[draw], (z[draw] - others[j][draw]) * scale[j]) over j < n.
+AGON_INLINE void raise_body(const float* z, const float* others, const float* scale, std::size_t n,
+                            float* top) {
+  Floats own[kVectors], most[kVectors];
+  for (std::size_t v = 0; v < kVectors; ++v) {
+    load(z + v * kFloats, own[v]);
+    load(top + v * kFloats, most[v]);
   }
+  for (std::size_t j = 0; j < n; ++j)
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      Floats x;
+      load(others + j * kDraws + v * kFloats, x);
+      const Floats t = (own[v] - x) * scale[j];
+      most[v] = t > most[v] ? t : most[v];
+    }
+  for (std::size_t v = 0; v < kVectors; ++v) store(top + v * kFloats, most[v]);
 }
-// max over j of (z - z_j) * scale_j, and 0.
-AGON_INLINE float row_max_body(float z, const float* all, const float* scale, std::size_t padded) {
-  Floats top{};
-  for (std::size_t j = 0; j < padded; j += kFloats) {
-    Floats x, s;
-    load(all + j, x);
-    load(scale + j, s);
-    const Floats t = (z - x) * s;
-    top = t > top ? t : top;
-  }
-  return largest(top);
+AGON_AVX512 void combine_512(const float* f, const float* x, std::size_t n, float* o) {
+  combine_body(f, x, n, o);
 }
-AGON_AVX512 void transform_512(const float* c, const float* z, float* o, std::size_t n, std::size_t p) {
-  transform_body(c, z, o, n, p);
+AGON_AVX2 void combine_256(const float* f, const float* x, std::size_t n, float* o) {
+  combine_body(f, x, n, o);
 }
-AGON_AVX2 void transform_256(const float* c, const float* z, float* o, std::size_t n, std::size_t p) {
-  transform_body(c, z, o, n, p);
+void combine_128(const float* f, const float* x, std::size_t n, float* o) { combine_body(f, x, n, o); }
+AGON_AVX512 void raise_512(const float* z, const float* o, const float* s, std::size_t n, float* t) {
+  raise_body(z, o, s, n, t);
 }
-void transform_128(const float* c, const float* z, float* o, std::size_t n, std::size_t p) {
-  transform_body(c, z, o, n, p);
+AGON_AVX2 void raise_256(const float* z, const float* o, const float* s, std::size_t n, float* t) {
+  raise_body(z, o, s, n, t);
 }
-AGON_AVX512 float row_max_512(float z, const float* a, const float* s, std::size_t p) {
-  return row_max_body(z, a, s, p);
-}
-AGON_AVX2 float row_max_256(float z, const float* a, const float* s, std::size_t p) {
-  return row_max_body(z, a, s, p);
-}
-float row_max_128(float z, const float* a, const float* s, std::size_t p) { return row_max_body(z, a, s, p); }
-
-void transform(const float* c, const float* z, float* o, std::size_t n, std::size_t p) {
-  return lanes::pick(transform_512, transform_256, transform_128)(c, z, o, n, p);
-}
-float row_max(float z, const float* a, const float* s, std::size_t p) {
-  return lanes::pick(row_max_512, row_max_256, row_max_128)(z, a, s, p);
+void raise_128(const float* z, const float* o, const float* s, std::size_t n, float* t) {
+  raise_body(z, o, s, n, t);
 }
 
 // The order statistic that at most a share of 1 - level of the draws exceeds.
@@ -83,134 +77,225 @@ double quantile(std::vector<float> draws, double level) {
   return static_cast<double>(draws[k - 1]);
 }
 
+// A factor F with F F' = the covariance, up to what is the same for all strengths and drops out of their
+// differences. By eigenvalues, which take any covariance; many competitors by Cholesky's factor, a twentieth
+// of the work, of the covariance made regular along that direction.
+Matrix factor_of(const Matrix& covariance) {
+  constexpr std::size_t kMany = 400;
+  const std::size_t m = covariance.rows;
+  if (m <= kMany) return half_of(covariance);
+  Matrix regular = covariance;
+  double trace = 0;
+  for (std::size_t i = 0; i < m; ++i) trace += covariance(i, i);
+  for (double& v : regular.values) v += trace / static_cast<double>(m * m);
+  const auto factor = Cholesky::of(std::move(regular));
+  if (!factor) return half_of(covariance);
+  Matrix out = factor->lower();
+  for (std::size_t k = 0; k < m; ++k) {
+    double mean = 0;
+    for (std::size_t i = 0; i < m; ++i) mean += out(i, k) / static_cast<double>(m);
+    for (std::size_t i = 0; i < m; ++i) out(i, k) -= mean;
+  }
+  return out;
+}
+
+// The claims about one competitor's differences that are not shown yet: the signed 1 / se by place, and 0 for
+// the others, over the places that hold them.
+class Band {
+ public:
+  template <class Shown>
+  Band(const float* scale, std::size_t from, std::size_t to, const Shown& shown) : from_(to) {
+    for (std::size_t j = from; j < to; ++j) {
+      if (scale[j] == 0 || shown(j)) continue;
+      if (scale_.empty()) from_ = j;
+      scale_.resize(j + 1 - from_, 0);
+      scale_.back() = scale[j];
+    }
+  }
+  // Forgets what is shown by now; whether there was any.
+  template <class Shown>
+  bool drop(const Shown& shown) {
+    bool any = false;
+    for (std::size_t k = 0; k < scale_.size(); ++k)
+      if (scale_[k] != 0 && shown(from_ + k)) {
+        scale_[k] = 0;
+        any = true;
+      }
+    return any;
+  }
+  [[nodiscard]] std::size_t from() const { return from_; }
+  [[nodiscard]] const std::vector<float>& scale() const { return scale_; }
+
+ private:
+  std::size_t from_;
+  std::vector<float> scale_;
+};
+
+// All in order of falling strength, so that whom a competitor is not yet told from stand beside it. Of the
+// two claims about a pair, "the weaker is better" is never shown: its error counts in every round, and is
+// computed once. The other one leaves the test when it is shown, which most are in the first round, so later
+// rounds look at a band about the diagonal.
 class MaxT {
  public:
   MaxT(std::span<const double> strengths, const Covariance& covariance, const SimultaneousOptions& options)
-      : strengths_(strengths),
+      : order_(strengths.size()),
         m_(strengths.size()),
-        padded_(pad(m_)),
         level_(options.level),
         draws_(static_cast<std::size_t>(options.draws)),
-        inverse_se_(m_ * padded_, 0),
-        errors_(draws_ * padded_) {
+        inverse_se_(m_ * m_, 0),
+        errors_((draws_ + kDraws - 1) / kDraws * kDraws * m_) {
+    std::iota(order_.begin(), order_.end(), 0U);
+    std::ranges::stable_sort(order_, std::ranges::greater{}, [&](std::uint32_t i) { return strengths[i]; });
+    for (const std::uint32_t i : order_) strengths_.push_back(strengths[i]);
     for (std::size_t i = 0; i < m_; ++i)
       for (std::size_t j = 0; j < m_; ++j) {
-        const double se = i == j ? 0 : covariance.se_difference(i, j);
-        if (se > 0) inverse_se_[i * padded_ + j] = static_cast<float>(1 / se);
+        const double se = i == j ? 0 : covariance.se_difference(order_[i], order_[j]);
+        if (se > 0) inverse_se_[i * m_ + j] = static_cast<float>(1 / se);
       }
-    const Matrix half = half_of(covariance.strengths());
-    std::vector<float> columns(m_ * padded_, 0);
-    for (std::size_t k = 0; k < m_; ++k)
-      for (std::size_t i = 0; i < m_; ++i) columns[k * padded_ + i] = static_cast<float>(half(i, k));
-    parallel_chunks(draws_, 64, [&](std::size_t from, std::size_t to) {
-      std::vector<float> normals(m_);
-      for (std::size_t b = from; b < to; ++b) {
-        Random random(options.seed, b);
-        draw_normals(random, normals);
-        transform(columns.data(), normals.data(), &errors_[b * padded_], m_, padded_);
+    const Matrix half = factor_of(covariance.strengths());
+    std::vector<float> factor(m_ * m_);
+    for (std::size_t i = 0; i < m_; ++i)
+      for (std::size_t k = 0; k < m_; ++k) factor[i * m_ + k] = static_cast<float>(half(order_[i], k));
+    auto* const combine = lanes::pick(combine_512, combine_256, combine_128);
+    by_block([&](std::size_t block, std::size_t draws) {
+      std::vector<float> normals(m_ * kDraws, 0), one(m_);
+      for (std::size_t b = 0; b < draws; ++b) {
+        Random random(options.seed, block * kDraws + b);
+        draw_normals(random, one);
+        for (std::size_t k = 0; k < m_; ++k) normals[k * kDraws + b] = one[k];
       }
+      for (std::size_t i = 0; i < m_; ++i)
+        combine(&factor[i * m_], normals.data(), m_, &errors_[(block * m_ + i) * kDraws]);
     });
   }
 
+  // The competitor at a place, from the top.
+  [[nodiscard]] std::uint32_t at(std::size_t place) const { return order_[place]; }
+
   [[nodiscard]] double studentised(std::size_t i, std::size_t j) const {
-    return (strengths_[i] - strengths_[j]) * static_cast<double>(inverse_se_[i * padded_ + j]);
+    return (strengths_[i] - strengths_[j]) * static_cast<double>(inverse_se_[i * m_ + j]);
   }
 
   // Critical value for all strengths' own errors.
   [[nodiscard]] double strengths_quantile(const Covariance& covariance) const {
-    std::vector<float> scale(m_);
+    std::vector<float> scale(m_), negative(m_);
     for (std::size_t i = 0; i < m_; ++i) {
-      const double se = covariance.se(i);
+      const double se = covariance.se(order_[i]);
       scale[i] = se > 0 ? static_cast<float>(1 / se) : 0;
+      negative[i] = -scale[i];
     }
-    std::vector<float> top(draws_);
-    parallel_chunks(draws_, 256, [&](std::size_t from, std::size_t to) {
-      for (std::size_t b = from; b < to; ++b) {
-        float most = 0;
-        for (std::size_t i = 0; i < m_; ++i)
-          most = std::max(most, std::abs(errors_[b * padded_ + i]) * scale[i]);
-        top[b] = most;
-      }
-    });
-    return quantile(std::move(top), level_);
+    const std::vector<float> zero(kDraws, 0);
+    return quantile(tops([&](const float* errors, float* top) {
+                      raise_(zero.data(), errors, scale.data(), m_, top);
+                      raise_(zero.data(), errors, negative.data(), m_, top);
+                    }),
+                    level_);
   }
 
-  // Largest (e_i - e_j) * scale(i, j) of each draw.
-  [[nodiscard]] std::vector<float> largest_of(const std::vector<float>& scale) const {
-    std::vector<float> top(draws_);
-    parallel_chunks(draws_, 64, [&](std::size_t from, std::size_t to) {
-      for (std::size_t b = from; b < to; ++b) {
-        const float* e = &errors_[b * padded_];
-        float most = 0;
-        for (std::size_t i = 0; i < m_; ++i)
-          most = std::max(most, row_max(e[i], e, &scale[i * padded_], padded_));
-        top[b] = most;
-      }
+  // Largest (e_i - e_j) / se_ij of each draw: over the pairs whose j is the stronger, and over the others.
+  struct Largest {
+    std::vector<float> lasting, first_round;
+  };
+  [[nodiscard]] Largest largest_of_all() const {
+    Largest out;
+    out.lasting = tops([&](const float* e, float* top) {
+      for (std::size_t i = 0; i < m_; ++i) raise_(e + i * kDraws, e, &inverse_se_[i * m_], i, top);
     });
-    return top;
+    out.first_round = tops([&](const float* e, float* top) {
+      for (std::size_t i = 0; i + 1 < m_; ++i)
+        raise_(e + i * kDraws, e + (i + 1) * kDraws, &inverse_se_[i * m_ + i + 1], m_ - i - 1, top);
+    });
+    return out;
   }
 
-  // Step-down over all ordered differences: shown[i * m + j] when i is better than j. Starts from the
-  // single-step draws, which are needed anyway.
-  [[nodiscard]] std::vector<char> step_down_all(double first_critical) const {
+  // Step-down over all ordered differences: shown[i * m + j] when i is better than j, by places. Goes on from
+  // the single-step critical value, which is needed anyway.
+  [[nodiscard]] std::vector<char> step_down_all(const Largest& largest, double critical) const {
     std::vector<char> shown(m_ * m_, 0);
-    std::vector<float> scale = inverse_se_;
-    for (double critical = first_critical;; critical = quantile(largest_of(scale), level_)) {
+    const auto now_shown = [&](std::size_t i) {
+      return [&, i](std::size_t j) {
+        if (!(studentised(i, j) > critical)) return false;
+        shown[i * m_ + j] = 1;
+        return true;
+      };
+    };
+    std::vector<Band> bands;
+    for (std::size_t i = 0; i < m_; ++i) bands.emplace_back(&inverse_se_[i * m_], i + 1, m_, now_shown(i));
+    for (;;) {
+      std::vector<float> top = tops([&](const float* e, float* most) {
+        for (std::size_t i = 0; i < m_; ++i) raise_by(bands[i], i, e, most);
+      });
+      raise(top, largest.lasting);
+      critical = quantile(std::move(top), level_);
       bool more = false;
-      for (std::size_t i = 0; i < m_; ++i)
-        for (std::size_t j = 0; j < m_; ++j) {
-          if (i == j || shown[i * m_ + j] || !(studentised(i, j) > critical)) continue;
-          shown[i * m_ + j] = 1;
-          scale[i * padded_ + j] = 0;
-          more = true;
-        }
+      for (std::size_t i = 0; i < m_; ++i) more |= bands[i].drop(now_shown(i));
       if (!more) return shown;
     }
   }
 
-  // The same for the differences of one competitor. Row 0 of the scales: it better; row 1: it worse.
+  // The same for the differences of the competitor at one place, in both directions. The first round is by
+  // Bonferroni's critical value, which is no less than the quantile: where the steps end does not depend on
+  // it.
   [[nodiscard]] RankRange marginal(std::size_t who) const {
-    std::vector<float> better(inverse_se_.begin() + static_cast<std::ptrdiff_t>(who * padded_),
-                              inverse_se_.begin() + static_cast<std::ptrdiff_t>((who + 1) * padded_));
-    std::vector<float> worse(better);
     RankRange range{1, static_cast<std::uint32_t>(m_)};
+    if (m_ < 2) return range;
+    // Lasting are "better than one that is stronger" and "worse than one that is weaker".
+    std::vector<float> scale(inverse_se_.begin() + static_cast<std::ptrdiff_t>(who * m_),
+                             inverse_se_.begin() + static_cast<std::ptrdiff_t>((who + 1) * m_));
+    for (std::size_t j = who; j < m_; ++j) scale[j] = -scale[j];
+    const std::vector<float> lasting =
+        tops([&](const float* e, float* top) { raise_(e + who * kDraws, e, scale.data(), m_, top); });
+    double critical = normal_quantile(1 - (1 - level_) / (2 * static_cast<double>(m_ - 1)));
+    const auto now_shown = [&](std::size_t j) {
+      if (!(std::abs(studentised(who, j)) > critical)) return false;
+      if (j < who)
+        ++range.best;
+      else
+        --range.worst;
+      return true;
+    };
+    for (float& x : scale) x = -x;  // from here on, the claims that can be shown
+    Band band(scale.data(), 0, m_, now_shown);
     for (;;) {
-      std::vector<float> top(draws_);
-      std::vector<float> negative(padded_);
-      for (std::size_t j = 0; j < padded_; ++j) negative[j] = -worse[j];
-      for (std::size_t b = 0; b < draws_; ++b) {
-        const float* e = &errors_[b * padded_];
-        top[b] = std::max(row_max(e[who], e, better.data(), padded_),
-                          row_max(e[who], e, negative.data(), padded_));
-      }
-      const double critical = quantile(std::move(top), level_);
-      bool more = false;
-      for (std::size_t j = 0; j < m_; ++j) {
-        const double t = studentised(who, j);
-        if (better[j] > 0 && t > critical) {
-          better[j] = 0;
-          --range.worst;
-          more = true;
-        }
-        if (worse[j] > 0 && -t > critical) {
-          worse[j] = 0;
-          ++range.best;
-          more = true;
-        }
-      }
-      if (!more) return range;
+      std::vector<float> top = tops([&](const float* e, float* most) { raise_by(band, who, e, most); });
+      raise(top, lasting);
+      critical = quantile(std::move(top), level_);
+      if (!band.drop(now_shown)) return range;
     }
   }
 
-  [[nodiscard]] const std::vector<float>& scales() const { return inverse_se_; }
-
  private:
-  std::span<const double> strengths_;
-  std::size_t m_, padded_;
+  template <class Body>
+  void by_block(const Body& body) const {
+    parallel_chunks(draws_, kDraws,
+                    [&](std::size_t from, std::size_t to) { body(from / kDraws, to - from); });
+  }
+  // One maximum a draw, from 0 up: body(errors of a block of draws, competitor by competitor; its maxima).
+  template <class Body>
+  [[nodiscard]] std::vector<float> tops(const Body& body) const {
+    std::vector<float> out(errors_.size() / m_, 0);
+    by_block(
+        [&](std::size_t block, std::size_t) { body(&errors_[block * m_ * kDraws], &out[block * kDraws]); });
+    out.resize(draws_);
+    return out;
+  }
+  void raise_by(const Band& band, std::size_t who, const float* errors, float* top) const {
+    raise_(errors + who * kDraws, errors + band.from() * kDraws, band.scale().data(), band.scale().size(),
+           top);
+  }
+  static void raise(std::vector<float>& top, const std::vector<float>& by) {
+    for (std::size_t b = 0; b < top.size(); ++b) top[b] = std::max(top[b], by[b]);
+  }
+
+  std::vector<std::uint32_t> order_;
+  std::vector<double> strengths_;  // by place
+  std::size_t m_;
   double level_;
   std::size_t draws_;
-  std::vector<float> inverse_se_;  // m x padded
-  std::vector<float> errors_;      // draws x padded
+  std::vector<float> inverse_se_;  // m x m
+  std::vector<float> errors_;      // blocks of draws x m x kDraws
+  void (*raise_)(const float*, const float*, const float*, std::size_t,
+                 float*) = lanes::pick(raise_512, raise_256, raise_128);
 };
 
 }  // namespace
@@ -223,30 +308,35 @@ Simultaneous simultaneous(std::span<const double> strengths, const Covariance& c
   const MaxT test(strengths, covariance, options);
   Simultaneous out;
   out.z_strengths = test.strengths_quantile(covariance);
-  std::vector<float> top = test.largest_of(test.scales());
+  const MaxT::Largest largest = test.largest_of_all();
+  std::vector<float> top(largest.lasting);
+  for (std::size_t b = 0; b < top.size(); ++b) top[b] = std::max(top[b], largest.first_round[b]);
   out.z_differences = quantile(top, options.level);
 
-  const std::vector<char> shown = test.step_down_all(out.z_differences);
+  const std::vector<char> shown = test.step_down_all(largest, out.z_differences);
   out.ranks.assign(m, {1, static_cast<std::uint32_t>(m)});
   for (std::size_t i = 0; i < m; ++i)
     for (std::size_t j = 0; j < m; ++j)
       if (shown[i * m + j]) {
-        --out.ranks[i].worst;
-        ++out.ranks[j].best;
+        --out.ranks[test.at(i)].worst;
+        ++out.ranks[test.at(j)].best;
       }
   out.marginal_ranks.resize(m);
-  parallel_for(m, [&](std::size_t i) { out.marginal_ranks[i] = test.marginal(i); });
+  parallel_for(m, [&](std::size_t i) { out.marginal_ranks[test.at(i)] = test.marginal(i); });
 
   out.better = out.better_corrected = Matrix(m, m);
   std::sort(top.begin(), top.end());
   const auto draws = static_cast<double>(top.size());
-  for (std::size_t i = 0; i < m; ++i)
+  parallel_for(m, [&](std::size_t i) {
     for (std::size_t j = 0; j < m; ++j) {
       const double t = i == j ? 0 : test.studentised(i, j);
-      out.better(i, j) = normal_cdf(t);
+      const std::size_t a = test.at(i), b = test.at(j);
+      out.better(a, b) = normal_cdf(t);
+      if (!(t > 0)) continue;
       const auto reached = top.end() - std::lower_bound(top.begin(), top.end(), static_cast<float>(t));
-      out.better_corrected(i, j) = t > 0 ? 1 - (1 + static_cast<double>(reached)) / (draws + 1) : 0;
+      out.better_corrected(a, b) = 1 - (1 + static_cast<double>(reached)) / (draws + 1);
     }
+  });
   return out;
 }
 

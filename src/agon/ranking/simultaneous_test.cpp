@@ -86,6 +86,29 @@ TEST(Simultaneous, StepDownAgreesWithANaiveTwin) {
         expected.best += shown[j][i];
       }
       EXPECT_EQ(got.ranks[i], expected) << seed << " " << i;
+      // One's own: the same steps over both directions of its own differences.
+      RankRange own{1, m};
+      std::vector<bool> told(m, false);
+      for (bool go_on = true; go_on;) {
+        std::vector<double> top(kDraws, 0);
+        for (std::size_t b = 0; b < kDraws; ++b)
+          for (std::size_t j = 0; j < m; ++j) {
+            if (j == i) continue;
+            const double error = (e[b * m + i] - e[b * m + j]) / se;
+            const bool above = s[i] > s[j];
+            if (!told[j] || !above) top[b] = std::max(top[b], error);
+            if (!told[j] || above) top[b] = std::max(top[b], -error);
+          }
+        std::sort(top.begin(), top.end());
+        const double critical = top[static_cast<std::size_t>(0.95 * kDraws)];
+        go_on = false;
+        for (std::size_t j = 0; j < m; ++j) {
+          if (j == i || told[j] || !(std::abs(s[i] - s[j]) / se > critical)) continue;
+          told[j] = go_on = true;
+          s[i] > s[j] ? --own.worst : ++own.best;
+        }
+      }
+      EXPECT_EQ(got.marginal_ranks[i], own) << seed << " " << i;
       // One's own range is at least as sharp as the one that holds together with all others.
       EXPECT_GE(got.marginal_ranks[i].best, got.ranks[i].best);
       EXPECT_LE(got.marginal_ranks[i].worst, got.ranks[i].worst);
@@ -105,6 +128,33 @@ TEST(Simultaneous, CorrectionOnlyEverWeakensClaims) {
       EXPECT_LE(s.better_corrected(i, j), s.better(i, j));
       EXPECT_NEAR(s.better(i, j) + s.better(j, i), 1, 1e-12);
     }
+}
+
+// More competitors than a vector has places, in a scrambled order, and enough for the other factor.
+TEST(Simultaneous, ALadderOfManyIsTheSameWhateverItsOrder) {
+  for (const std::size_t m : {37UL, 410UL}) {
+    std::vector<double> ladder(m);
+    for (std::size_t i = 0; i < m; ++i) ladder[i] = 2.2 * static_cast<double>(i * 7 % m);
+    const Simultaneous got = simultaneous(ladder, independent(m), {.draws = 4000});
+    for (std::size_t i = 0; i < m; ++i) {
+      const auto place = static_cast<std::uint32_t>(m - i * 7 % m);
+      // Steps of 1.56 standard errors: a neighbour or two on either side can't be told apart.
+      EXPECT_LE(got.ranks[i].best, place);
+      EXPECT_GE(got.ranks[i].worst, place);
+      EXPECT_EQ(got.ranks[i].best, place < 4 ? 1 : place - (m > 100 ? 3 : 2)) << m << " " << place;
+      EXPECT_LE(got.marginal_ranks[i].worst, got.ranks[i].worst);
+    }
+    double worst = 0;
+    for (std::size_t i = 0; i < m; ++i)
+      for (std::size_t j = 0; j < m; ++j) {
+        const double t = (ladder[i] - ladder[j]) / std::sqrt(2.0);
+        worst = std::max(worst, std::abs(got.better(i, j) - normal_cdf(t)));
+        if (t <= 0) {
+          EXPECT_EQ(got.better_corrected(i, j), 0);
+        }
+      }
+    EXPECT_LT(worst, 1e-7);
+  }
 }
 
 TEST(Simultaneous, ThreadsDoNotChangeABit) {
