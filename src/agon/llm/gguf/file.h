@@ -69,7 +69,8 @@ class File {
   /// alignment, overlaps and bounds are checked against the size of the file before anything is allocated.
   /// Errors name the file, the byte offset, and the key or tensor.
   static Result<File> open(const std::string& path);
-  /// The same for bytes that the caller owns (tests, fuzzers); `name` stands in for the path in errors.
+  /// The same for bytes that the caller owns and keeps (tests, fuzzers); `name` stands in for the path in
+  /// errors. Bytes at an address that is no multiple of 16 are copied, so that tensors are aligned.
   static Result<File> parse(std::span<const std::byte> bytes, const std::string& name);
 
   File(File&&) noexcept;
@@ -84,7 +85,8 @@ class File {
   /// The tensor of that name, null when the file has none.
   [[nodiscard]] const Tensor* find(std::string_view name) const;
   /// An error when the file has become shorter than it was when mapped, as reading past its new end would
-  /// kill the program. (`guard_reads` below covers the moment between this check and the read.)
+  /// kill the program. The guard of MappedFile covers the moment between this check and the read: it ends
+  /// the program with a message.
   [[nodiscard]] Status check_not_truncated() const;
   /// Tells the kernel that a tensor's pages are not needed any more (after repacking).
   void drop_pages(const Tensor& tensor) const;
