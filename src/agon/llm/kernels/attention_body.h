@@ -1,0 +1,216 @@
+// Attention of a few queries of one sequence to the pages of its cache, with an online softmax.
+//
+// Keys lie transposed in their pages, so that one register holds one dimension of sixteen keys and a score is a chain
+// over dimensions; values lie as they are, and an output number is a chain over keys. Groups of 64 keys begin at
+// multiples of 64 positions whatever is masked, and a masked key adds exactly nothing: so a query's result does not
+// depend on its neighbours.
+#pragma once
+
+#include <algorithm>
+
+#include "agon/llm/kernels/rows_body.h"
+
+namespace agon::llm {
+
+template <class L>
+struct Attention {
+  using F = typename L::F;
+  static constexpr int kGroupKeys = 64;
+  static constexpr int kGroupPages = kGroupKeys / kPageTokens;
+  static constexpr float kLowest = -1e30F;  // finite, so that differences of masked rows are no NaN
+
+  template <CacheType type>
+  static F key(const std::uint8_t* page, int dimension, int length) {
+    if constexpr (type == CacheType::kF16) return L::half(page + 32 * dimension);
+    if constexpr (type == CacheType::kBF16) return L::bf16(page + 32 * dimension);
+    const std::uint8_t* scales = page + static_cast<std::size_t>(length) * kPageTokens;
+    return L::mul(L::i8(page + 16 * dimension), L::half(scales + dimension / kBlock * 32));
+  }
+
+  template <CacheType type>
+  static F value(const std::uint8_t* page, int slot, int dimension, int length) {
+    const int at = slot * length + dimension;
+    if constexpr (type == CacheType::kF16) return L::half(page + 2 * at);
+    if constexpr (type == CacheType::kBF16) return L::bf16(page + 2 * at);
+    const auto* scales = reinterpret_cast<const _Float16*>(page + static_cast<std::size_t>(length) * kPageTokens);
+    return L::mul(L::i8(page + at), L::set1(static_cast<float>(scales[at / kBlock])));
+  }
+
+  static const std::uint8_t* page(const AttentionTile& tile, const std::uint8_t* base, int index) {
+    return base + static_cast<std::size_t>(tile.pages[index]) * tile.page_stride;
+  }
+
+  // Scores of all rows with the sixteen keys of one page.
+  template <CacheType type, int rows>
+  static void scores(const AttentionTile& tile, const std::uint8_t* page, float* out) {
+    F sums[rows];
+    for (F& sum : sums) sum = L::zero();
+    for (int d = 0; d < tile.key_length; ++d) {
+      const F k = key<type>(page, d, tile.key_length);
+      for (int t = 0; t < rows; ++t) sums[t] = L::fma(k, L::set1(tile.query[t][d]), sums[t]);
+    }
+    for (int t = 0; t < rows; ++t) L::store(out + kGroupKeys * t, sums[t]);
+  }
+
+  template <CacheType type, int rows>
+  static void add_values(const AttentionTile& tile, int first_page, int keys, const float* weights) {
+    for (int dimension = 0; dimension < tile.value_length; dimension += 16) {
+      F sums[rows];
+      for (int t = 0; t < rows; ++t) sums[t] = L::load(tile.out[t] + dimension);
+      for (int k = 0; k < keys; ++k) {
+        const F v = value<type>(page(tile, tile.values, first_page + k / kPageTokens), k % kPageTokens,
+                                dimension, tile.value_length);
+        for (int t = 0; t < rows; ++t) sums[t] = L::fma(v, L::set1(weights[kGroupKeys * t + k]), sums[t]);
+      }
+      for (int t = 0; t < rows; ++t) L::store(tile.out[t] + dimension, sums[t]);
+    }
+  }
+
+  // Turns one row's scores into weights: caps, masks, subtracts the largest so far. Returns the factor for what was
+  // summed before.
+  static float weigh(const AttentionTile& tile, int row, int first_key, int keys, float* scores, float& largest,
+                     float& total) {
+    const int last = tile.position[row];
+    const int first = tile.window > 0 ? std::max(0, last - tile.window + 1) : 0;
+    if (tile.softcap != 0) {
+      const F cap = L::set1(tile.softcap);
+      for (int i = 0; i < keys; i += 16) {
+        L::store(scores + i, L::mul(cap, Rows<L>::tanh(L::div(L::load(scores + i), cap))));
+      }
+    }
+    if (first_key < first || first_key + keys - 1 > last) {
+      for (int i = 0; i < keys; ++i) {
+        if (first_key + i < first || first_key + i > last) scores[i] = -__builtin_inff();
+      }
+    }
+    F best = L::set1(largest);
+    for (int i = 0; i < keys; i += 16) best = L::max(best, L::load(scores + i));
+    const float now = L::largest(best);
+    const F top = L::set1(now);
+    F sum = L::zero();
+    for (int i = 0; i < keys; i += 16) {
+      const F weight = Rows<L>::exp(L::sub(L::load(scores + i), top));
+      sum = L::add(sum, weight);
+      L::store(scores + i, weight);
+    }
+    float factor = 1;
+    if (now != largest) {
+      alignas(64) float lanes[16];
+      L::store(lanes, Rows<L>::exp(L::set1(largest - now)));
+      factor = lanes[0];
+    }
+    // Keys left out at the end of a group would have added zeros to the lanes: nothing.
+    total = total * factor + L::sum(sum);
+    largest = now;
+    return factor;
+  }
+
+  template <CacheType type, int rows>
+  static void attend(const AttentionTile& tile, float* weights) {
+    float largest[rows], total[rows];
+    int end = 0, begin = tile.position[0];
+    for (int t = 0; t < rows; ++t) {
+      largest[t] = kLowest;
+      total[t] = 0;
+      end = std::max(end, tile.position[t] + 1);
+      begin = std::min(begin, tile.window > 0 ? std::max(0, tile.position[t] - tile.window + 1) : 0);
+      for (int i = 0; i < tile.value_length; i += 16) L::store(tile.out[t] + i, L::zero());
+    }
+    for (int first = begin / kGroupKeys * kGroupKeys; first < end; first += kGroupKeys) {
+      const int pages = std::min(kGroupPages, (end - first + kPageTokens - 1) / kPageTokens);
+      const int first_page = first / kPageTokens;
+      for (int p = 0; p < pages; ++p) {
+        scores<type, rows>(tile, page(tile, tile.keys, first_page + p), weights + kPageTokens * p);
+      }
+      for (int t = 0; t < rows; ++t) {
+        const float factor =
+            weigh(tile, t, first, pages * kPageTokens, weights + kGroupKeys * t, largest[t], total[t]);
+        if (factor != 1) {
+          for (int i = 0; i < tile.value_length; i += 16) {
+            L::store(tile.out[t] + i, L::mul(L::load(tile.out[t] + i), L::set1(factor)));
+          }
+        }
+      }
+      add_values<type, rows>(tile, first_page, std::min(pages * kPageTokens, end - first), weights);
+    }
+    for (int t = 0; t < rows; ++t) {
+      const F inverse = L::set1(1.0F / total[t]);
+      for (int i = 0; i < tile.value_length; i += 16) {
+        L::store(tile.out[t] + i, L::mul(L::load(tile.out[t] + i), inverse));
+      }
+    }
+  }
+
+  template <CacheType type>
+  static void rows_of(const AttentionTile& tile, float* weights) {
+    switch (tile.rows) {
+      case 1: return attend<type, 1>(tile, weights);
+      case 2: return attend<type, 2>(tile, weights);
+      case 3: return attend<type, 3>(tile, weights);
+      case 4: return attend<type, 4>(tile, weights);
+      case 5: return attend<type, 5>(tile, weights);
+      case 6: return attend<type, 6>(tile, weights);
+      case 7: return attend<type, 7>(tile, weights);
+      default: return attend<type, 8>(tile, weights);
+    }
+  }
+
+  static void run(const AttentionTile& tile, std::uint8_t* scratch) {
+    auto* weights = reinterpret_cast<float*>(scratch);
+    switch (tile.type) {
+      case CacheType::kF16: return rows_of<CacheType::kF16>(tile, weights);
+      case CacheType::kBF16: return rows_of<CacheType::kBF16>(tile, weights);
+      case CacheType::kQ8_0: return rows_of<CacheType::kQ8_0>(tile, weights);
+    }
+  }
+
+  static void store_key(CacheType type, const float* x, int length, int slot, std::uint8_t* page) {
+    auto* halves = reinterpret_cast<std::uint16_t*>(page);
+    if (type == CacheType::kQ8_0) {
+      auto* bytes = reinterpret_cast<std::int8_t*>(page);
+      auto* scales = reinterpret_cast<_Float16*>(page + static_cast<std::size_t>(length) * kPageTokens);
+      for (int i = 0; i < length; i += kBlock) {
+        alignas(32) std::int8_t q[kBlock];
+        scales[i / kBlock * kPageTokens + slot] = to_bytes(x + i, q);
+        for (int j = 0; j < kBlock; ++j) bytes[(i + j) * kPageTokens + slot] = q[j];
+      }
+      return;
+    }
+    for (int i = 0; i < length; i += 16) {
+      alignas(32) std::uint16_t out[16];
+      if (type == CacheType::kF16) L::store_half(out, L::load(x + i));
+      else L::store_bf16(out, L::load(x + i));
+      for (int j = 0; j < 16; ++j) halves[(i + j) * kPageTokens + slot] = out[j];
+    }
+  }
+
+  static void store_value(CacheType type, const float* x, int length, int slot, std::uint8_t* page) {
+    if (type == CacheType::kQ8_0) {
+      auto* bytes = reinterpret_cast<std::int8_t*>(page) + slot * length;
+      auto* scales = reinterpret_cast<_Float16*>(page + static_cast<std::size_t>(length) * kPageTokens);
+      for (int i = 0; i < length; i += kBlock) scales[(slot * length + i) / kBlock] = to_bytes(x + i, bytes + i);
+      return;
+    }
+    std::uint8_t* out = page + static_cast<std::size_t>(slot) * static_cast<std::size_t>(length) * 2;
+    for (int i = 0; i < length; i += 16) {
+      if (type == CacheType::kF16) L::store_half(out + 2 * i, L::load(x + i));
+      else L::store_bf16(out + 2 * i, L::load(x + i));
+    }
+  }
+
+ private:
+  // 32 numbers to bytes by the scale that is stored, so that reading back multiplies by the very same half.
+  static _Float16 to_bytes(const float* x, std::int8_t* q) {
+    const F a = L::load(x), b = L::load(x + 16);
+    const auto scale = static_cast<_Float16>(L::largest(L::max(L::abs(a), L::abs(b))) / 127.0F);
+    const auto back = static_cast<float>(scale);
+    const F inverse = L::set1(back > 0 ? 1.0F / back : 0.0F);
+    const F top = L::set1(127), bottom = L::set1(-127);
+    const auto clamp = [&](F v) { return L::sub(L::zero(), L::max(L::sub(L::zero(), L::max(v, bottom)), L::sub(L::zero(), top))); };
+    L::store_i8(q, L::round(clamp(L::mul(a, inverse))));
+    L::store_i8(q + 16, L::round(clamp(L::mul(b, inverse))));
+    return scale;
+  }
+};
+
+}  // namespace agon::llm

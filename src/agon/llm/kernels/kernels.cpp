@@ -1,0 +1,18 @@
+#include "agon/llm/kernels/kernels.h"
+
+#include "agon/llm/kernels/cpu.h"
+
+namespace agon::llm {
+
+const Kernels& kernels() {
+  switch (cpu_level()) {
+    case CpuLevel::kPlain: return plain_kernels();
+    case CpuLevel::kAvx2: return avx2_kernels();
+    case CpuLevel::kAvx512: return avx512_kernels();
+    case CpuLevel::kVnni:
+    case CpuLevel::kBf16: break;
+  }
+  return vnni_kernels();
+}
+
+}  // namespace agon::llm

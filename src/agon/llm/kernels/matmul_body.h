@@ -1,0 +1,276 @@
+// Products of packed panels with rows of activations, on any lanes.
+//
+// One output number is always the same chain: over blocks in order, sum = fma(integer product, scale * d, sum) and,
+// where the format has minima, sum = fma(minimum, d * sum of q, sum). How many rows go together, and whether a panel
+// is decoded on the way or beforehand, changes neither the terms nor their order.
+#pragma once
+
+#include <algorithm>
+
+#include "agon/llm/kernels/decode.h"
+
+namespace agon::llm {
+
+template <class L>
+struct Matmul {
+  using F = typename L::F;
+  using I = typename L::I;
+  static constexpr std::size_t kDecodedBlock = 512 + 4 * 64;  // codes, two scales, two minima
+
+  template <PackedType type, int rows>
+  static inline __attribute__((always_inline)) void add_block(const I (&w)[8], const F (&s)[2], const F (&m)[2],
+                                                              const ActivationBlock* x, F (&sums)[rows]) {
+    using D = Decoder<L, type>;
+    constexpr int kGroups = 8 / D::kParts;
+    for (int part = 0; part < D::kParts; ++part) {
+      I products[rows];
+      for (int t = 0; t < rows; ++t) products[t] = D::start(x[t], part);
+      for (int g = 0; g < kGroups; ++g) {
+        for (int t = 0; t < rows; ++t) {
+          products[t] = D::dp(products[t], w[part * kGroups + g], x[t].q + 4 * (part * kGroups + g));
+        }
+      }
+      for (int t = 0; t < rows; ++t) {
+        sums[t] = L::fma(L::to_float(products[t]), L::mul(s[part], L::set1(x[t].d)), sums[t]);
+      }
+      if constexpr (D::kMinimum) {
+        for (int t = 0; t < rows; ++t) {
+          sums[t] = L::fma(m[part], L::set1(D::kParts == 1 ? x[t].sum : x[t].half[part]), sums[t]);
+        }
+      }
+    }
+  }
+
+  // A panel read once, for few rows: weights go from memory through registers.
+  template <PackedType type, int rows>
+  static void stream(const PackedMatrix& matrix, int panel, const ActivationBlock* x, float* out,
+                     std::size_t stride) {
+    using D = Decoder<L, type>;
+    F sums[rows];
+    for (F& sum : sums) sum = L::zero();
+    const std::uint8_t* from = matrix.panel(panel);
+    const std::uint8_t* end = from + matrix.panel_bytes;
+    for (; from != end; from += D::kSuperblock) {
+      for (int b = 0; b < D::kBlocks; ++b) {
+        const std::uint8_t* codes = from + D::kHeader + b * D::kCodes;
+        // The hardware's own prefetching stops at page ends; this runs over them.
+        for (int line = 0; line < D::kCodes; line += 64) __builtin_prefetch(codes + line + 4096);
+        I w[8];
+        F s[2], m[2];
+        D::codes(codes, w);
+        D::scales(from, b, s, m);
+        add_block<type, rows>(w, s, m, x, sums);
+        x += Activations::kTile;
+      }
+    }
+    for (int t = 0; t < rows; ++t) L::store(out + static_cast<std::size_t>(t) * stride, sums[t]);
+  }
+
+  template <PackedType type>
+  static void decode(const PackedMatrix& matrix, int panel, int first_block, int blocks, std::uint8_t* to) {
+    using D = Decoder<L, type>;
+    for (int i = first_block; i < first_block + blocks; ++i, to += kDecodedBlock) {
+      const std::uint8_t* super = matrix.panel(panel) + static_cast<std::size_t>(i / D::kBlocks) * D::kSuperblock;
+      I w[8];
+      F s[2], m[2];
+      D::codes(super + D::kHeader + i % D::kBlocks * D::kCodes, w);
+      D::scales(super, i % D::kBlocks, s, m);
+      for (int g = 0; g < 8; ++g) L::store_codes(to + 64 * g, w[g]);
+      auto* numbers = reinterpret_cast<float*>(to + 512);
+      for (int part = 0; part < D::kParts; ++part) {
+        L::store(numbers + 16 * part, s[part]);
+        if constexpr (D::kMinimum) L::store(numbers + 32 + 16 * part, m[part]);
+      }
+    }
+  }
+
+  template <PackedType type, int rows>
+  static void tile(const std::uint8_t* decoded, int blocks, const ActivationBlock* x, bool first, float* out,
+                   std::size_t stride) {
+    using D = Decoder<L, type>;
+    constexpr int kGroups = 8 / D::kParts;
+    F sums[rows];
+    for (int t = 0; t < rows; ++t) sums[t] = first ? L::zero() : L::load(out + static_cast<std::size_t>(t) * stride);
+    for (int i = 0; i < blocks; ++i, decoded += kDecodedBlock, x += Activations::kTile) {
+      const auto* numbers = reinterpret_cast<const float*>(decoded + 512);
+      for (int part = 0; part < D::kParts; ++part) {
+        I products[rows];
+        for (int t = 0; t < rows; ++t) products[t] = D::start(x[t], part);
+        for (int g = part * kGroups; g < (part + 1) * kGroups; ++g) {
+          const I w = L::codes(decoded + 64 * g);
+          for (int t = 0; t < rows; ++t) products[t] = D::dp(products[t], w, x[t].q + 4 * g);
+        }
+        const F s = L::load(numbers + 16 * part);
+        for (int t = 0; t < rows; ++t) {
+          sums[t] = L::fma(L::to_float(products[t]), L::mul(s, L::set1(x[t].d)), sums[t]);
+        }
+        if constexpr (D::kMinimum) {
+          const F m = L::load(numbers + 32 + 16 * part);
+          for (int t = 0; t < rows; ++t) {
+            sums[t] = L::fma(m, L::set1(D::kParts == 1 ? x[t].sum : x[t].half[part]), sums[t]);
+          }
+        }
+      }
+    }
+    for (int t = 0; t < rows; ++t) L::store(out + static_cast<std::size_t>(t) * stride, sums[t]);
+  }
+
+  // Calls body<n>() with n = count, for 1 <= count <= L::kTile.
+  template <class Body>
+  static void with_rows(int count, Body body) {
+    switch (count) {
+      case 1: return body.template operator()<1>();
+      case 2: if constexpr (L::kTile >= 2) return body.template operator()<2>(); [[fallthrough]];
+      case 3: if constexpr (L::kTile >= 3) return body.template operator()<3>(); [[fallthrough]];
+      case 4: if constexpr (L::kTile >= 4) return body.template operator()<4>(); [[fallthrough]];
+      case 5: if constexpr (L::kTile >= 5) return body.template operator()<5>(); [[fallthrough]];
+      case 6: if constexpr (L::kTile >= 6) return body.template operator()<6>(); [[fallthrough]];
+      case 7: if constexpr (L::kTile >= 7) return body.template operator()<7>(); [[fallthrough]];
+      default: if constexpr (L::kTile >= 8) return body.template operator()<8>();
+    }
+  }
+
+  template <PackedType type>
+  static void quantised(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a, float* out,
+                        std::size_t stride, std::uint8_t* scratch) {
+    if (a.rows <= L::kTile) {
+      for (int p = 0; p < panels; ++p) {
+        with_rows(a.rows, [&]<int rows>() {
+          stream<type, rows>(matrix, first_panel + p, a.blocks, out + p * kPanelRows, stride);
+        });
+      }
+      return;
+    }
+    const int blocks = matrix.columns / kBlock;
+    const std::size_t tile_blocks = static_cast<std::size_t>(blocks) * Activations::kTile;
+    for (int done = 0; done < blocks; done += kScratchBlocks) {
+      const int count = std::min(kScratchBlocks, blocks - done);
+      const std::size_t panel_scratch = static_cast<std::size_t>(count) * kDecodedBlock;
+      for (int p = 0; p < panels; ++p) {
+        decode<type>(matrix, first_panel + p, done, count, scratch + static_cast<std::size_t>(p) * panel_scratch);
+      }
+      for (int row = 0; row < a.rows; row += L::kTile) {
+        const ActivationBlock* x = a.blocks + static_cast<std::size_t>(row / Activations::kTile) * tile_blocks +
+                                   static_cast<std::size_t>(done) * Activations::kTile + row % Activations::kTile;
+        for (int p = 0; p < panels; ++p) {
+          with_rows(std::min(L::kTile, a.rows - row), [&]<int rows>() {
+            tile<type, rows>(scratch + static_cast<std::size_t>(p) * panel_scratch, count, x, done == 0,
+                             out + static_cast<std::size_t>(row) * stride + p * kPanelRows, stride);
+          });
+        }
+      }
+    }
+  }
+
+  template <PackedType type>
+  static F weights(const std::uint8_t* panel, int column) {
+    if constexpr (type == PackedType::kF32) return L::load(reinterpret_cast<const float*>(panel) + 16 * column);
+    else if constexpr (type == PackedType::kF16) return L::half(panel + 32 * column);
+    else return L::bf16(panel + 32 * column);
+  }
+
+  template <PackedType type, int rows>
+  static void float_tile(const std::uint8_t* panel, int columns, const float* x, std::size_t x_stride, bool first,
+                         float* out, std::size_t stride) {
+    F sums[rows];
+    for (int t = 0; t < rows; ++t) sums[t] = first ? L::zero() : L::load(out + static_cast<std::size_t>(t) * stride);
+    for (int k = 0; k < columns; ++k) {
+      const F w = weights<type>(panel, k);
+      for (int t = 0; t < rows; ++t) {
+        sums[t] = L::fma(w, L::set1(x[static_cast<std::size_t>(t) * x_stride + static_cast<std::size_t>(k)]), sums[t]);
+      }
+    }
+    for (int t = 0; t < rows; ++t) L::store(out + static_cast<std::size_t>(t) * stride, sums[t]);
+  }
+
+  template <PackedType type>
+  static void floats(const std::uint8_t* panel, int columns, const float* x, const Activations& a, bool first,
+                     float* out, std::size_t stride) {
+    for (int row = 0; row < a.rows; row += L::kTile) {
+      with_rows(std::min(L::kTile, a.rows - row), [&]<int rows>() {
+        float_tile<type, rows>(panel, columns, x + static_cast<std::size_t>(row) * a.stride, a.stride, first,
+                               out + static_cast<std::size_t>(row) * stride, stride);
+      });
+    }
+  }
+
+  template <PackedType type>
+  static void decode_floats(const PackedMatrix& matrix, int panel, int first_block, int blocks, float* to) {
+    using D = Decoder<L, type>;
+    const F offset = L::set1(D::kOffset);
+    for (int i = first_block; i < first_block + blocks; ++i, to += 16 * kBlock) {
+      const std::uint8_t* super = matrix.panel(panel) + static_cast<std::size_t>(i / D::kBlocks) * D::kSuperblock;
+      I w[8];
+      F s[2], m[2];
+      D::codes(super + D::kHeader + i % D::kBlocks * D::kCodes, w);
+      D::scales(super, i % D::kBlocks, s, m);
+      for (int g = 0; g < 8; ++g) {
+        const int part = D::kParts == 1 ? 0 : g / 4;
+        const F codes[4] = {L::template byte<0>(w[g]), L::template byte<1>(w[g]), L::template byte<2>(w[g]),
+                            L::template byte<3>(w[g])};
+        for (int j = 0; j < 4; ++j) {
+          F value = L::mul(s[part], L::sub(codes[j], offset));
+          if constexpr (D::kMinimum) value = L::add(value, m[part]);
+          L::store(to + 16 * (4 * g + j), value);
+        }
+      }
+    }
+  }
+
+  template <PackedType type>
+  static void exact(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a, float* out,
+                    std::size_t stride, std::uint8_t* scratch) {
+    for (int p = 0; p < panels; ++p) {
+      if constexpr (type <= PackedType::kBF16) {
+        floats<type>(matrix.panel(first_panel + p), matrix.columns, a.values, a, true, out + p * kPanelRows, stride);
+      } else {
+        const int blocks = matrix.columns / kBlock;
+        for (int done = 0; done < blocks; done += kScratchBlocks) {
+          const int count = std::min(kScratchBlocks, blocks - done);
+          decode_floats<type>(matrix, first_panel + p, done, count, reinterpret_cast<float*>(scratch));
+          floats<PackedType::kF32>(scratch, count * kBlock, a.values + static_cast<std::size_t>(done) * kBlock, a,
+                                   done == 0, out + p * kPanelRows, stride);
+        }
+      }
+    }
+  }
+
+  // Calls body<type>() for the matrix' type.
+  template <class Body>
+  static void with_type(PackedType type, Body body) {
+    switch (type) {
+      case PackedType::kF32: return body.template operator()<PackedType::kF32>();
+      case PackedType::kF16: return body.template operator()<PackedType::kF16>();
+      case PackedType::kBF16: return body.template operator()<PackedType::kBF16>();
+      case PackedType::kQ4_0: return body.template operator()<PackedType::kQ4_0>();
+      case PackedType::kQ4_1: return body.template operator()<PackedType::kQ4_1>();
+      case PackedType::kQ5_0: return body.template operator()<PackedType::kQ5_0>();
+      case PackedType::kQ5_1: return body.template operator()<PackedType::kQ5_1>();
+      case PackedType::kQ8_0: return body.template operator()<PackedType::kQ8_0>();
+      case PackedType::kIQ4_NL: return body.template operator()<PackedType::kIQ4_NL>();
+      case PackedType::kQ2_K: return body.template operator()<PackedType::kQ2_K>();
+      case PackedType::kQ3_K: return body.template operator()<PackedType::kQ3_K>();
+      case PackedType::kQ4_K: return body.template operator()<PackedType::kQ4_K>();
+      case PackedType::kQ5_K: return body.template operator()<PackedType::kQ5_K>();
+      case PackedType::kQ6_K: return body.template operator()<PackedType::kQ6_K>();
+      case PackedType::kIQ4_XS: return body.template operator()<PackedType::kIQ4_XS>();
+    }
+  }
+
+  static void run(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a, float* out,
+                  std::size_t stride, std::uint8_t* scratch) {
+    with_type(matrix.type, [&]<PackedType type>() {
+      if constexpr (type <= PackedType::kBF16) exact<type>(matrix, first_panel, panels, a, out, stride, scratch);
+      else quantised<type>(matrix, first_panel, panels, a, out, stride, scratch);
+    });
+  }
+
+  static void run_exact(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a, float* out,
+                        std::size_t stride, std::uint8_t* scratch) {
+    with_type(matrix.type, [&]<PackedType type>() {
+      exact<type>(matrix, first_panel, panels, a, out, stride, scratch);
+    });
+  }
+};
+
+}  // namespace agon::llm

@@ -1,0 +1,148 @@
+// What is done to rows of numbers between the products: norms, rounding to bytes, gates, turning by position.
+#pragma once
+
+#include <cstdint>
+
+#include "agon/llm/kernels/kernels.h"
+
+namespace agon::llm {
+
+template <class L>
+struct Rows {
+  using F = typename L::F;
+  using I = typename L::I;
+
+  /// exp(x) to 2e-7 relative for x in [-87, 88]; exactly 0 below -87. Cody-Waite reduction by ln 2 in two parts and
+  /// the Taylor polynomial of degree 7 on [-ln2/2, ln2/2], whose remainder is below 6e-9.
+  static F exp(F x) {
+    const F lowest = L::set1(-87.0F);
+    const F clamped = L::max(x, lowest);
+    const I n = L::round(L::mul(clamped, L::set1(1.4426950408889634F)));
+    const F k = L::to_float(n);
+    F r = L::fma(k, L::set1(-0.693359375F), clamped);
+    r = L::fma(k, L::set1(2.12194440e-4F), r);
+    F p = L::set1(1.0F / 5040);
+    p = L::fma(p, r, L::set1(1.0F / 720));
+    p = L::fma(p, r, L::set1(1.0F / 120));
+    p = L::fma(p, r, L::set1(1.0F / 24));
+    p = L::fma(p, r, L::set1(1.0F / 6));
+    p = L::fma(p, r, L::set1(0.5F));
+    p = L::fma(p, r, L::set1(1.0F));
+    p = L::fma(p, r, L::set1(1.0F));
+    return L::zero_below(x, lowest, L::mul(p, L::pow2(n)));
+  }
+
+  /// 1 / (1 + exp(-x)).
+  static F sigmoid(F x) {
+    const F one = L::set1(1);
+    // exp overflows beyond 88: there the sigmoid is 1 / (1 + exp(87)), as good as 0.
+    const F minus = L::max(L::sub(L::zero(), x), L::set1(-87.0F));
+    const F bounded = L::sub(L::zero(), L::max(L::sub(L::zero(), minus), L::set1(-87.0F)));
+    return L::div(one, L::add(one, exp(bounded)));
+  }
+
+  static F tanh(F x) {
+    const F two = L::set1(2);
+    return L::sub(L::mul(two, sigmoid(L::mul(two, x))), L::set1(1));
+  }
+
+  static void quantize(const float* x, int count, ActivationBlock* out) {
+    for (int i = 0; i < count; i += kBlock, out += Activations::kTile, x += kBlock) {
+      const F a = L::load(x);
+      const F b = L::load(x + 16);
+      const float largest = L::largest(L::max(L::abs(a), L::abs(b)));
+      const float d = largest / 127.0F;
+      const float inverse = d > 0 ? 127.0F / largest : 0.0F;
+      const I qa = L::round(L::mul(a, L::set1(inverse)));
+      const I qb = L::round(L::mul(b, L::set1(inverse)));
+      L::store_i8(out->q, qa);
+      L::store_i8(out->q + 16, qb);
+      alignas(64) std::int32_t values[16];
+      L::store_i(values, qa);
+      std::int32_t first = 0, second = 0;
+      for (int j = 0; j < 16; ++j) first += values[j];
+      L::store_i(values, qb);
+      for (int j = 0; j < 16; ++j) second += values[j];
+      out->d = d;
+      out->sum = d * static_cast<float>(first + second);
+      out->half[0] = d * static_cast<float>(first);
+      out->half[1] = d * static_cast<float>(second);
+      out->minus8 = -8 * (first + second);
+      out->minus128 = -128 * (first + second);
+      out->minus32[0] = -32 * first;
+      out->minus32[1] = -32 * second;
+    }
+  }
+
+  static void rms_norm(const float* x, const float* weight, int n, float epsilon, float* out) {
+    F squares = L::zero();
+    for (int i = 0; i < n; i += 16) {
+      const F v = L::load(x + i);
+      squares = L::fma(v, v, squares);
+    }
+    const double mean = static_cast<double>(L::sum(squares)) / n;
+    const F scale = L::set1(static_cast<float>(1.0 / __builtin_sqrt(mean + static_cast<double>(epsilon))));
+    for (int i = 0; i < n; i += 16) {
+      L::store(out + i, L::mul(L::mul(L::load(x + i), scale), L::load(weight + i)));
+    }
+  }
+
+  static void rope(float* x, const float* cosines, const float* sines, int pairs) {
+    int i = 0;
+    for (; i + 16 <= pairs; i += 16) {
+      const F a = L::load(x + i), b = L::load(x + pairs + i);
+      const F c = L::load(cosines + i), s = L::load(sines + i);
+      L::store(x + i, L::fma(a, c, L::sub(L::zero(), L::mul(b, s))));
+      L::store(x + pairs + i, L::fma(a, s, L::mul(b, c)));
+    }
+    for (; i < pairs; ++i) {
+      const float a = x[i], b = x[pairs + i];
+      x[i] = __builtin_fmaf(a, cosines[i], -(b * sines[i]));
+      x[pairs + i] = __builtin_fmaf(a, sines[i], b * cosines[i]);
+    }
+  }
+
+  static void gated(Gate kind, float* gate, const float* up, int n) {
+    for (int i = 0; i < n; i += 16) {
+      const F x = L::load(gate + i);
+      F inner = x;
+      if (kind == Gate::kGeluTanh) {
+        // 0.5 x (1 + tanh(u)) = x sigmoid(2u) with u = sqrt(2/pi) (x + 0.044715 x^3)
+        const F cube = L::mul(L::mul(x, x), x);
+        inner = L::mul(L::set1(1.5957691216057308F), L::fma(L::set1(0.044715F), cube, x));
+      }
+      L::store(gate + i, L::mul(L::mul(x, sigmoid(inner)), L::load(up + i)));
+    }
+  }
+
+  static void add(float* x, const float* y, int n) {
+    for (int i = 0; i < n; i += 16) L::store(x + i, L::add(L::load(x + i), L::load(y + i)));
+  }
+
+  static void summarize(float* x, int n, float cap, float* largest, int* place, double* sum) {
+    if (cap != 0) {
+      const F c = L::set1(cap);
+      for (int i = 0; i < n; i += 16) L::store(x + i, L::mul(c, tanh(L::div(L::load(x + i), c))));
+    }
+    F best = L::set1(-__builtin_inff());
+    for (int i = 0; i < n; i += 16) best = L::max(L::load(x + i), best);
+    *largest = L::largest(best);
+    *place = 0;
+    while (*place + 1 < n && x[*place] != *largest) ++*place;
+    // Lane sums of at most a few thousand numbers each in (0, 1] lose nothing that matters in float; the lanes are
+    // folded in double.
+    double total = 0;
+    const F top = L::set1(*largest);
+    for (int begin = 0; begin < n; begin += 1024) {
+      F part = L::zero();
+      const int end = begin + 1024 < n ? begin + 1024 : n;
+      for (int i = begin; i < end; i += 16) part = L::add(part, exp(L::sub(L::load(x + i), top)));
+      alignas(64) float lanes[16];
+      L::store(lanes, part);
+      for (const float lane : lanes) total += static_cast<double>(lane);
+    }
+    *sum = total;
+  }
+};
+
+}  // namespace agon::llm

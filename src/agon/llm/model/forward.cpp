@@ -1,0 +1,368 @@
+#include "agon/llm/model/forward.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+
+#include "agon/base/check.h"
+
+namespace agon::llm {
+namespace {
+
+constexpr int round_up(int n, int to) { return (n + to - 1) / to * to; }
+constexpr std::size_t wide(int n) { return static_cast<std::size_t>(n); }
+
+// Pieces of work of at most kMatmulPanels panels, small enough that every thread gets several.
+int grain_of(int panels, int threads) { return std::clamp(panels / (8 * threads), 1, kMatmulPanels); }
+
+}  // namespace
+
+void Forward::Inputs::reserve(int rows, int width) {
+  columns = round_up(width, kBlock);
+  stride = wide(columns);
+  // Eight rows more: the kernels read whole tiles.
+  values = AlignedBytes(wide(round_up(rows, Activations::kTile)) * stride * sizeof(float));
+  blocks = AlignedBytes(Activations::block_count(rows, columns) * sizeof(ActivationBlock));
+}
+
+Forward::Forward(const Weights& weights, KvCache& cache, Team& team, const Options& options)
+    : weights_(weights), cache_(cache), team_(team), options_(options), kernels_(kernels()) {
+  const ModelConfig& config = weights.config();
+  AGON_CHECK(options.max_rows >= 1);
+  const int rows = options.max_rows;
+  embedding_ = config.embedding;
+  feed_forward_ = round_up(config.feed_forward, kBlock);
+  AGON_CHECK(embedding_ % kBlock == 0);
+  key_length_ = padded_head(config.key_length);
+  value_length_ = padded_head(config.value_length);
+  quantise_heads_ = value_length_ % kBlock == 0;
+  query_stride_ = wide(config.heads * key_length_);
+  key_stride_ = wide(config.kv_heads * key_length_);
+  value_stride_ = wide(config.kv_heads * value_length_);
+  output_stride_ = wide(round_up(embedding_, kPanelRows));
+  const auto floats = [&](std::size_t stride) { return AlignedBytes(wide(rows) * stride * sizeof(float)); };
+  query_ = floats(query_stride_);
+  key_ = floats(key_stride_);
+  value_ = floats(value_stride_);
+  block_out_ = floats(output_stride_);
+  stream_.x = floats(wide(embedding_));
+  stream_.normed.reserve(rows, embedding_);
+  attended_.reserve(rows, config.heads * value_length_);
+  gated_.reserve(rows, feed_forward_);
+  own_.resize(wide(team.size()));
+  for (Own& own : own_) {
+    own.stream.x = AlignedBytes(wide(kOwnRows) * wide(embedding_) * sizeof(float));
+    own.stream.normed.reserve(kOwnRows, embedding_);
+    own.kernel = AlignedBytes(kMatmulScratch);
+    own.gate = AlignedBytes(wide(rows) * kBlock * sizeof(float));
+    own.up = AlignedBytes(wide(rows) * kBlock * sizeof(float));
+  }
+  for (const RopeConfig& rope : config.ropes) {
+    frequencies_.push_back(rope.frequencies());
+    turns_.push_back(floats(wide(rope.dimensions)));
+  }
+}
+
+Status Forward::run(const Batch& batch, BatchResult& result) {
+  const ModelConfig& config = weights_.config();
+  std::vector<int> starts;
+  int total = 0;
+  for (std::size_t i = 0; i < batch.segments.size(); ++i) {
+    const Batch::Segment& segment = batch.segments[i];
+    starts.push_back(cache_.length(segment.sequence));
+    total += segment.count;
+    if (Status status = cache_.extend(segment.sequence, segment.count); !status) {
+      for (std::size_t j = 0; j < i; ++j) cache_.truncate(batch.segments[j].sequence, starts[j]);
+      return status;
+    }
+  }
+  AGON_CHECK(total == static_cast<int>(batch.tokens.size()));
+  for (const std::int32_t token : batch.tokens) AGON_CHECK(token >= 0 && token < config.vocabulary);
+  const bool hidden = batch.stop_layer >= 0;
+  AGON_CHECK(batch.stop_layer <= config.layer_count());
+  result.logits.assign(hidden ? 0 : batch.logit_rows.size() * wide(config.vocabulary), 0.0F);
+  result.scores.assign(hidden ? 0 : batch.targets.size(), {});
+  result.hidden.assign(hidden ? wide(total) * wide(embedding_) : 0, 0.0F);
+  target_logits_.assign(batch.targets.size(), 0.0F);
+
+  std::size_t segment = 0;
+  int used = 0;  // rows of the segment that are done
+  for (int first = 0; first < total;) {
+    Piece piece;
+    piece.first_row = first;
+    const int rows = std::min(options_.max_rows, total - first);
+    piece.tokens = std::span(batch.tokens).subspan(wide(first), wide(rows));
+    for (int row = 0; row < rows;) {
+      const Batch::Segment& it = batch.segments[segment];
+      const int count = std::min(it.count - used, rows - row);
+      if (count > 0) piece.parts.push_back({it.sequence, starts[segment] + used, row, count});
+      for (int i = 0; i < count; ++i) piece.positions.push_back(starts[segment] + used + i);
+      row += count;
+      used += count;
+      if (used == it.count) {
+        ++segment;
+        used = 0;
+      }
+    }
+    for (const int row : batch.logit_rows) {
+      if (row >= first && row < first + rows) piece.wanted.push_back(row - first);
+    }
+    for (const Batch::Target& target : batch.targets) {
+      if (target.row >= first && target.row < first + rows) piece.wanted.push_back(target.row - first);
+    }
+    std::ranges::sort(piece.wanted);
+    piece.wanted.erase(std::ranges::unique(piece.wanted).begin(), piece.wanted.end());
+    run_piece(piece, batch, result);
+    first += rows;
+  }
+  return {};
+}
+
+void Forward::run_piece(const Piece& piece, const Batch& batch, BatchResult& result) {
+  team_.run([&](Member& member) { work(member, piece, batch, result); });
+  if (batch.stop_layer < 0) merge_scores(piece, batch, result);
+}
+
+void Forward::panels(const PackedMatrix& matrix, int first, int count, const Activations& inputs, float* out,
+                     std::size_t stride, std::uint8_t* scratch) const {
+  (options_.exact ? kernels_.matmul_exact : kernels_.matmul)(matrix, first, count, inputs, out, stride, scratch);
+}
+
+void Forward::into_blocks(const float* values, int count, ActivationBlock* to) const {
+  if (!options_.exact) kernels_.quantize(values, count, to);
+}
+
+void Forward::multiply(Member& member, const Activations& inputs, std::span<const Product> products) {
+  int total = 0;
+  for (const Product& product : products) total += product.matrix->panels;
+  const int grain = grain_of(total, member.size());
+  std::array<int, 4> first{};
+  for (std::size_t i = 0; i < products.size(); ++i) {
+    first[i + 1] = first[i] + (products[i].matrix->panels + grain - 1) / grain;
+  }
+  std::uint8_t* scratch = own_[wide(member.index())].kernel.data();
+  std::size_t at = 0;
+  for (int piece = member.take(); piece < first[products.size()]; piece = member.take()) {
+    while (first[at + 1] <= piece) ++at;
+    const Product& product = products[at];
+    const int panel = (piece - first[at]) * grain;
+    panels(*product.matrix, panel, std::min(grain, product.matrix->panels - panel), inputs,
+           product.out + panel * kPanelRows, product.stride, scratch);
+  }
+}
+
+// Everything between the products of queries, keys and values and the attention: biases, norms, rope, the cache.
+void Forward::positions(Member& member, const Piece& piece, int index) {
+  const ModelConfig& config = weights_.config();
+  const LayerWeights& layer = weights_.layer(index);
+  const int rope = config.layers[wide(index)].rope;
+  const int pairs = config.ropes[wide(rope)].dimensions / 2;
+  const auto scale = static_cast<float>(config.attention_scale);
+  const auto epsilon = static_cast<float>(config.norm_epsilon);
+  each_row(member, piece.rows(), false, [&](int row) {
+    float* query = query_.as<float>() + wide(row) * query_stride_;
+    float* key = key_.as<float>() + wide(row) * key_stride_;
+    float* value = value_.as<float>() + wide(row) * value_stride_;
+    if (!layer.query_bias.empty()) kernels_.add(query, layer.query_bias.data(), static_cast<int>(query_stride_));
+    if (!layer.key_bias.empty()) kernels_.add(key, layer.key_bias.data(), static_cast<int>(key_stride_));
+    if (!layer.value_bias.empty()) kernels_.add(value, layer.value_bias.data(), static_cast<int>(value_stride_));
+    const float* cosines = turn(rope, row);
+    const float* sines = cosines + pairs;
+    for (int head = 0; head < config.heads; ++head) {
+      float* q = query + head * key_length_;
+      if (config.qk_norm) kernels_.rms_norm(q, layer.query_norm.data(), key_length_, epsilon, q);
+      kernels_.rope(q, cosines, sines, pairs);
+      for (int i = 0; i < key_length_; ++i) q[i] *= scale;
+    }
+    const Part& part = *std::prev(std::ranges::upper_bound(piece.parts, row, {}, &Part::row));
+    const int position = piece.positions[wide(row)];
+    const auto page = wide(cache_.pages(part.sequence)[wide(position / kPageTokens)]) * cache_.page_stride();
+    for (int head = 0; head < config.kv_heads; ++head) {
+      float* k = key + head * key_length_;
+      if (config.qk_norm) kernels_.rms_norm(k, layer.key_norm.data(), key_length_, epsilon, k);
+      kernels_.rope(k, cosines, sines, pairs);
+      kernels_.store_key(cache_.type(), k, key_length_, position % kPageTokens, cache_.keys(index, head) + page);
+      kernels_.store_value(cache_.type(), value + head * value_length_, value_length_, position % kPageTokens,
+                           cache_.values(index, head) + page);
+    }
+  });
+}
+
+void Forward::attend(Member& member, const Piece& piece, int index) {
+  const ModelConfig& config = weights_.config();
+  const int group = config.heads / config.kv_heads;
+  AttentionTile tile;
+  tile.page_stride = cache_.page_stride();
+  tile.key_length = key_length_;
+  tile.value_length = value_length_;
+  tile.window = config.layers[wide(index)].window;
+  tile.softcap = static_cast<float>(config.attention_softcap);
+  tile.type = cache_.type();
+  std::uint8_t* scratch = own_[wide(member.index())].kernel.data();
+  int first = 0;  // pieces of the parts before
+  int taken = member.take();
+  for (const Part& part : piece.parts) {
+    // Queries of one sequence that share keys: rows times the heads of a group. Few of them are spread thinly, so
+    // that every thread has some.
+    const int queries = part.count * group;
+    const int spread = (piece.rows() * config.heads + 2 * member.size() - 1) / (2 * member.size());
+    const int size = std::clamp(spread, 1, Activations::kTile);
+    const int tiles = (queries + size - 1) / size;
+    for (; taken < first + tiles * config.kv_heads; taken = member.take()) {
+      const int head = (taken - first) % config.kv_heads;
+      // The last tiles see the most keys: they go first.
+      const int number = tiles - 1 - (taken - first) / config.kv_heads;
+      tile.rows = std::min(size, queries - number * size);
+      for (int i = 0; i < tile.rows; ++i) {
+        const int query = number * size + i;
+        const int row = part.row + query / group;
+        const int query_head = head * group + query % group;
+        tile.query[i] = query_.as<float>() + wide(row) * query_stride_ + query_head * key_length_;
+        tile.out[i] = attended_.row(row) + query_head * value_length_;
+        tile.position[i] = part.start + query / group;
+      }
+      tile.pages = cache_.pages(part.sequence).data();
+      tile.keys = cache_.keys(index, head);
+      tile.values = cache_.values(index, head);
+      kernels_.attention(tile, scratch);
+      if (!quantise_heads_) continue;
+      for (int i = 0; i < tile.rows; ++i) {
+        const int query = number * size + i;
+        const int query_head = head * group + query % group;
+        into_blocks(tile.out[i], value_length_,
+                    attended_.block(part.row + query / group, query_head * value_length_ / kBlock));
+      }
+    }
+    first += tiles * config.kv_heads;
+  }
+  if (!quantise_heads_) {
+    member.barrier();
+    each_row(member, piece.rows(), false, [&](int row) {
+      into_blocks(attended_.row(row), attended_.columns, attended_.block(row, 0));
+    });
+  }
+}
+
+// Gate and up, 32 columns at a time: just the columns that one block of the next product's input needs.
+void Forward::feed_forward(Member& member, const Activations& inputs, const LayerWeights& layer) {
+  Own& own = own_[wide(member.index())];
+  const Gate kind =
+      weights_.config().activation == ModelConfig::Activation::kSilu ? Gate::kSilu : Gate::kGeluTanh;
+  const bool keep_values = options_.exact || is_float(layer.down.type);
+  float* gate = own.gate.as<float>();
+  float* up = own.up.as<float>();
+  const int pieces = (layer.gate.panels + 1) / 2;
+  for (int piece = member.take(); piece < pieces; piece = member.take()) {
+    const int count = std::min(2, layer.gate.panels - 2 * piece);
+    panels(layer.gate, 2 * piece, count, inputs, gate, kBlock, own.kernel.data());
+    panels(layer.up, 2 * piece, count, inputs, up, kBlock, own.kernel.data());
+    for (int row = 0; row < inputs.rows; ++row) {
+      float* mine = gate + row * kBlock;
+      if (count == 1) {
+        std::memset(mine + kPanelRows, 0, kPanelRows * sizeof(float));
+        std::memset(up + row * kBlock + kPanelRows, 0, kPanelRows * sizeof(float));
+      }
+      kernels_.gated(kind, mine, up + row * kBlock, kBlock);
+      if (keep_values) {
+        std::memcpy(gated_.row(row) + piece * kBlock, mine, kBlock * sizeof(float));
+      }
+      into_blocks(mine, kBlock, gated_.block(row, piece));
+    }
+  }
+}
+
+void Forward::work(Member& member, const Piece& piece, const Batch& batch, BatchResult& result) {
+  const ModelConfig& config = weights_.config();
+  const int rows = piece.rows();
+  const bool own = rows <= kOwnRows;
+  Stream& stream = own ? own_[wide(member.index())].stream : stream_;
+  float* x = stream.x.as<float>();
+  const auto at = [&](int row) { return x + wide(row) * wide(embedding_); };
+  const auto added = [&](int row) { return block_out_.as<float>() + wide(row) * output_stride_; };
+  const auto epsilon = static_cast<float>(config.norm_epsilon);
+  const auto next = [&] { if (!own) member.barrier(); };
+  const auto norm_into = [&](int row, const std::vector<float>& weight) {
+    kernels_.rms_norm(at(row), weight.data(), embedding_, epsilon, stream.normed.row(row));
+    into_blocks(stream.normed.row(row), embedding_, stream.normed.block(row, 0));
+  };
+  // What a block has put out goes into the stream, through a norm of its own in some models.
+  const auto add_block = [&](int row, const std::vector<float>& post_norm, const std::vector<float>& bias) {
+    // No model here has both a bias and a norm behind it.
+    if (!bias.empty()) kernels_.add(at(row), bias.data(), embedding_);
+    if (post_norm.empty()) {
+      kernels_.add(at(row), added(row), embedding_);
+      return;
+    }
+    // The stream's normed row is free here: it is about to be overwritten.
+    kernels_.rms_norm(added(row), post_norm.data(), embedding_, epsilon, stream.normed.row(row));
+    kernels_.add(at(row), stream.normed.row(row), embedding_);
+  };
+
+  // Angles are shared even where rows are not, so each thread does its part and a barrier follows.
+  each_row(member, rows, false, [&](int row) {
+    for (std::size_t r = 0; r < frequencies_.size(); ++r) {
+      float* cosines = turn(static_cast<int>(r), row);
+      float* sines = cosines + frequencies_[r].size();
+      const double factor = config.ropes[r].attention_factor;
+      for (std::size_t i = 0; i < frequencies_[r].size(); ++i) {
+        const double angle = piece.positions[wide(row)] * frequencies_[r][i];
+        cosines[i] = static_cast<float>(factor * std::cos(angle));
+        sines[i] = static_cast<float>(factor * std::sin(angle));
+      }
+    }
+  });
+  member.barrier();
+  const int layers = batch.stop_layer >= 0 ? batch.stop_layer : config.layer_count();
+  const std::vector<float> none;
+  for (int index = 0; index < layers; ++index) {
+    const LayerWeights& layer = weights_.layer(index);
+    each_row(member, rows, own, [&](int row) {
+      if (index == 0) {
+        weights_.embed(piece.tokens[wide(row)], {at(row), wide(embedding_)});
+      } else {
+        add_block(row, weights_.layer(index - 1).post_feed_forward_norm, none);
+      }
+      norm_into(row, layer.attention_norm);
+    });
+    next();
+    const std::array<Product, 3> products = {Product{&layer.query, query_.as<float>(), query_stride_},
+                                             Product{&layer.key, key_.as<float>(), key_stride_},
+                                             Product{&layer.value, value_.as<float>(), value_stride_}};
+    multiply(member, stream.normed.view(rows), products);
+    member.barrier();
+    positions(member, piece, index);
+    member.barrier();
+    attend(member, piece, index);
+    member.barrier();
+    const Product output{&layer.output, block_out_.as<float>(), output_stride_};
+    multiply(member, attended_.view(rows), {&output, 1});
+    member.barrier();
+    each_row(member, rows, own, [&](int row) {
+      add_block(row, layer.post_attention_norm, layer.output_bias);
+      norm_into(row, layer.feed_forward_norm);
+    });
+    // Where every thread adds for itself, all must have read block_out_ before it is written again: the barrier
+    // after the gates sees to that.
+    next();
+    feed_forward(member, stream.normed.view(rows), layer);
+    member.barrier();
+    const Product down{&layer.down, block_out_.as<float>(), output_stride_};
+    multiply(member, gated_.view(rows), {&down, 1});
+    member.barrier();
+  }
+  each_row(member, rows, own, [&](int row) {
+    if (layers == 0) {
+      weights_.embed(piece.tokens[wide(row)], {at(row), wide(embedding_)});
+    } else {
+      add_block(row, weights_.layer(layers - 1).post_feed_forward_norm, none);
+    }
+    if (batch.stop_layer >= 0 && (!own || member.index() == 0)) {
+      std::copy_n(at(row), embedding_, result.hidden.begin() + wide(piece.first_row + row) * wide(embedding_));
+    }
+  });
+  next();
+  if (batch.stop_layer < 0 && !piece.wanted.empty()) read_out(member, piece, stream, batch, result);
+}
+
+}  // namespace agon::llm

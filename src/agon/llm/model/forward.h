@@ -1,0 +1,171 @@
+// The forward pass: tokens of several sequences in, log-probabilities, logits or hidden states out.
+//
+// All threads of the team go through the same function together, with barriers between the steps of a layer; inside
+// a step they take pieces of work from a shared counter. Every number is computed by one fixed chain of operations
+// (kernels.h), so results do not depend on what else is in the batch, on the number of threads, or on whether a
+// prefix came from the cache.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "agon/base/error.h"
+#include "agon/llm/kernels/kernels.h"
+#include "agon/llm/kernels/team.h"
+#include "agon/llm/model/kv_cache.h"
+#include "agon/llm/model/weights.h"
+
+namespace agon::llm {
+
+/// New tokens for some sequences, and what is wanted of them. Rows are the tokens, in order over all segments.
+struct Batch {
+  struct Segment {
+    int sequence;  ///< Of the cache; each at most once in a batch.
+    int count;     ///< Its tokens here; they continue the sequence.
+  };
+  struct Target {
+    int row;
+    std::int32_t token;  ///< The log-probability of this token after `row` is wanted.
+  };
+  std::vector<std::int32_t> tokens;
+  std::vector<Segment> segments;
+  std::vector<int> logit_rows;  ///< Rows whose logits are wanted, ascending.
+  std::vector<Target> targets;  ///< Ascending by row; several for one row are welcome.
+  int stop_layer = -1;          ///< If not negative: only this many layers are run, and hidden states come out.
+};
+
+struct TargetScore {
+  double logprob;     ///< Natural logarithm.
+  std::int32_t best;  ///< The most probable token there; the lowest of equals.
+};
+
+struct BatchResult {
+  std::vector<float> logits;        ///< logit_rows.size() * V.
+  std::vector<TargetScore> scores;  ///< As targets.
+  std::vector<float> hidden;        ///< Rows * E, after stop_layer layers and before the final norm.
+};
+
+/// Runs one model over one cache. Buffers are reused from call to call. Not thread-safe.
+class Forward {
+ public:
+  struct Options {
+    bool exact = false;  ///< Float activations throughout: no rounding to bytes.
+    int max_rows = 512;  ///< Rows that go through a layer together; larger batches are cut.
+  };
+  Forward(const Weights& weights, KvCache& cache, Team& team, const Options& options);
+  Forward(const Weights& weights, KvCache& cache, Team& team) : Forward(weights, cache, team, Options()) {}
+
+  /// Appends the batch's tokens to their sequences. An error when the cache is full; sequences are then as before.
+  [[nodiscard]] Status run(const Batch& batch, BatchResult& result);
+
+  [[nodiscard]] KvCache& cache() { return cache_; }
+  [[nodiscard]] const ModelConfig& config() const { return weights_.config(); }
+
+ private:
+  // Up to here every thread does the rows' work for itself: cheaper than to hand it over.
+  static constexpr int kOwnRows = 4;
+  static constexpr int kRowGrain = 8;  // rows taken at a time
+  // A part of a batch that goes through the layers together.
+  struct Part {
+    int sequence;
+    int start;  // position of its first row
+    int row;    // its first row within the piece
+    int count;
+  };
+  struct Piece {
+    std::span<const std::int32_t> tokens;
+    int first_row = 0;  // in the batch
+    std::vector<Part> parts;
+    std::vector<int> positions;  // of every row
+    std::vector<int> wanted;     // rows whose outputs are wanted, ascending
+    [[nodiscard]] int rows() const { return static_cast<int>(tokens.size()); }
+  };
+  // Activations on their way into a product.
+  struct Inputs {
+    std::size_t stride = 0;
+    int columns = 0;
+    AlignedBytes values, blocks;
+    void reserve(int rows, int width);
+    [[nodiscard]] float* row(int index) { return values.as<float>() + static_cast<std::size_t>(index) * stride; }
+    [[nodiscard]] ActivationBlock* block(int row, int block) {
+      return blocks.as<ActivationBlock>() + Activations::block_index(row, block, columns);
+    }
+    [[nodiscard]] Activations view(int rows) {
+      return {rows, columns, blocks.as<ActivationBlock>(), values.as<float>(), stride};
+    }
+  };
+  // The residual stream and its normed form; one for all threads, or one for each where few rows make it cheaper to
+  // do the same work on every thread than to hand it over.
+  struct Stream {
+    AlignedBytes x;
+    Inputs normed;
+  };
+  // A thread's own memory.
+  struct Own {
+    Stream stream;
+    AlignedBytes kernel, gate, up, strip;
+  };
+  struct ChunkSummary {
+    float largest;
+    std::int32_t place;
+    double sum;
+  };
+  // One product of a step.
+  struct Product {
+    const PackedMatrix* matrix;
+    float* out;
+    std::size_t stride;
+  };
+
+  void run_piece(const Piece& piece, const Batch& batch, BatchResult& result);
+  void work(Member& member, const Piece& piece, const Batch& batch, BatchResult& result);
+  template <class Body>
+  void each_row(Member& member, int rows, bool own, Body body);
+  void multiply(Member& member, const Activations& inputs, std::span<const Product> products);
+  void panels(const PackedMatrix& matrix, int first, int count, const Activations& inputs, float* out,
+              std::size_t stride, std::uint8_t* scratch) const;
+  void into_blocks(const float* values, int count, ActivationBlock* to) const;
+  void positions(Member& member, const Piece& piece, int layer);
+  void attend(Member& member, const Piece& piece, int layer);
+  void feed_forward(Member& member, const Activations& inputs, const LayerWeights& layer);
+  void read_out(Member& member, const Piece& piece, Stream& stream, const Batch& batch, BatchResult& result);
+  void merge_scores(const Piece& piece, const Batch& batch, BatchResult& result);
+  [[nodiscard]] float* turn(int rope, int row) {
+    return turns_[static_cast<std::size_t>(rope)].as<float>() +
+           static_cast<std::size_t>(row) * static_cast<std::size_t>(config().ropes[static_cast<std::size_t>(rope)].dimensions);
+  }
+
+  const Weights& weights_;
+  KvCache& cache_;
+  Team& team_;
+  Options options_;
+  const Kernels& kernels_;
+  int key_length_, value_length_, embedding_, feed_forward_;
+  std::size_t query_stride_, key_stride_, value_stride_, output_stride_;
+  bool quantise_heads_;  // heads are whole blocks: their outputs are rounded where they are made
+  std::vector<std::vector<double>> frequencies_;
+  std::vector<AlignedBytes> turns_;  // for each rope: cosines, then sines, of every row
+  Stream stream_;
+  Inputs attended_, gated_;
+  AlignedBytes query_, key_, value_, block_out_;
+  std::vector<Own> own_;
+  std::vector<ChunkSummary> summaries_;  // [wanted row][vocabulary chunk]
+  std::vector<float> target_logits_;     // as the batch's targets
+};
+
+// Calls body(row) for rows shared out over the members, or for all of them on each.
+template <class Body>
+void Forward::each_row(Member& member, int rows, bool own, Body body) {
+  if (own) {
+    for (int row = 0; row < rows; ++row) body(row);
+    return;
+  }
+  const int grain = rows >= kRowGrain * member.size() ? kRowGrain : 1;
+  for (int piece = member.take(); piece * grain < rows; piece = member.take()) {
+    for (int row = piece * grain; row < std::min(rows, (piece + 1) * grain); ++row) body(row);
+  }
+}
+
+}  // namespace agon::llm

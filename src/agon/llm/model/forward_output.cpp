@@ -1,0 +1,100 @@
+// The last step of a forward pass: from hidden states to logits and log-probabilities, the vocabulary in chunks so
+// that no buffer is as long as it.
+#include <algorithm>
+#include <cmath>
+
+#include "agon/llm/model/forward.h"
+
+namespace agon::llm {
+namespace {
+
+constexpr int kChunkPanels = 64;
+constexpr int kChunk = kChunkPanels * kPanelRows;
+
+constexpr std::size_t wide(int n) { return static_cast<std::size_t>(n); }
+
+}  // namespace
+
+void Forward::read_out(Member& member, const Piece& piece, Stream& stream, const Batch& batch,
+                       BatchResult& result) {
+  const ModelConfig& config = weights_.config();
+  const PackedMatrix& output = weights_.output();
+  const int wanted = static_cast<int>(piece.wanted.size());
+  const int chunks = (output.panels + kChunkPanels - 1) / kChunkPanels;
+  const bool own = piece.rows() <= kOwnRows;
+  // Wanted rows move up: the normed row i is that of wanted row i.
+  each_row(member, wanted, own, [&](int i) {
+    const float* x = stream.x.as<float>() + wide(piece.wanted[wide(i)]) * wide(embedding_);
+    kernels_.rms_norm(x, weights_.output_norm().data(), embedding_, static_cast<float>(config.norm_epsilon),
+                      stream.normed.row(i));
+    into_blocks(stream.normed.row(i), embedding_, stream.normed.block(i, 0));
+  });
+  if (member.index() == 0) summaries_.resize(wide(wanted) * wide(chunks));
+  member.barrier();
+  Own& mine = own_[wide(member.index())];
+  const std::size_t needed = wide(wanted) * kChunk * sizeof(float);
+  if (mine.strip.size() < needed) mine.strip = AlignedBytes(needed);
+  float* strip = mine.strip.as<float>();
+  const auto cap = static_cast<float>(config.final_softcap);
+  const Activations inputs = stream.normed.view(wanted);
+  for (int chunk = member.take(); chunk < chunks; chunk = member.take()) {
+    const int end = std::min((chunk + 1) * kChunkPanels, output.panels);
+    for (int panel = chunk * kChunkPanels; panel < end; panel += kMatmulPanels) {
+      panels(output, panel, std::min(kMatmulPanels, end - panel), inputs,
+             strip + (panel - chunk * kChunkPanels) * kPanelRows, kChunk, mine.kernel.data());
+    }
+    const int first = chunk * kChunk;
+    const int words = std::min(kChunk, config.vocabulary - first);
+    auto logit = std::ranges::lower_bound(batch.logit_rows, piece.first_row);
+    auto target = std::ranges::lower_bound(batch.targets, piece.first_row, {}, &Batch::Target::row);
+    for (int i = 0; i < wanted; ++i) {
+      float* logits = strip + wide(i) * kChunk;
+      // Words that are not there must not count: the last panel is filled up with zeros.
+      for (int word = words; word % kPanelRows != 0; ++word) logits[word] = -INFINITY;
+      ChunkSummary& summary = summaries_[wide(i) * wide(chunks) + wide(chunk)];
+      kernels_.summarize(logits, (words + kPanelRows - 1) / kPanelRows * kPanelRows, cap, &summary.largest,
+                         &summary.place, &summary.sum);
+      const int row = piece.first_row + piece.wanted[wide(i)];
+      if (logit != batch.logit_rows.end() && *logit == row) {
+        std::copy_n(logits, words,
+                    result.logits.begin() + (logit - batch.logit_rows.begin()) * config.vocabulary + first);
+        ++logit;
+      }
+      for (; target != batch.targets.end() && target->row == row; ++target) {
+        if (target->token >= first && target->token < first + words) {
+          target_logits_[static_cast<std::size_t>(target - batch.targets.begin())] = logits[target->token - first];
+        }
+      }
+    }
+  }
+}
+
+void Forward::merge_scores(const Piece& piece, const Batch& batch, BatchResult& result) {
+  const auto wanted = piece.wanted.size();
+  if (wanted == 0) return;
+  const std::size_t chunks = summaries_.size() / wanted;
+  auto target = std::ranges::lower_bound(batch.targets, piece.first_row, {}, &Batch::Target::row);
+  for (std::size_t i = 0; i < wanted; ++i) {
+    const ChunkSummary* parts = summaries_.data() + i * chunks;
+    float largest = parts[0].largest;
+    std::size_t best = 0;
+    for (std::size_t c = 1; c < chunks; ++c) {
+      if (parts[c].largest > largest) {
+        largest = parts[c].largest;
+        best = c;
+      }
+    }
+    double sum = 0;
+    for (std::size_t c = 0; c < chunks; ++c) {
+      sum += parts[c].sum * std::exp(static_cast<double>(parts[c].largest) - static_cast<double>(largest));
+    }
+    const double log_total = static_cast<double>(largest) + std::log(sum);
+    const auto top = static_cast<std::int32_t>(best) * kChunk + parts[best].place;
+    for (; target != batch.targets.end() && target->row == piece.first_row + piece.wanted[i]; ++target) {
+      const auto index = static_cast<std::size_t>(target - batch.targets.begin());
+      result.scores[index] = {static_cast<double>(target_logits_[index]) - log_total, top};
+    }
+  }
+}
+
+}  // namespace agon::llm

@@ -1,0 +1,115 @@
+#include "agon/llm/model/kv_cache.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "agon/base/check.h"
+
+namespace agon::llm {
+
+Result<KvCache> KvCache::create(const ModelConfig& config, CacheType type, int tokens) {
+  const int key_length = padded_head(config.key_length);
+  const int value_length = padded_head(config.value_length);
+  if (type == CacheType::kQ8_0 && (key_length % kBlock != 0 || value_length % kBlock != 0)) {
+    return fail(fmt::format("a cache of Q8_0 needs heads of a multiple of {} numbers; this model has {}", kBlock,
+                            config.key_length));
+  }
+  if (tokens < 1) return fail("a cache needs room for at least one token");
+  KvCache cache;
+  cache.type_ = type;
+  cache.key_bytes_ = cache_page_bytes(type, key_length);
+  cache.value_bytes_ = cache_page_bytes(type, value_length);
+  cache.page_stride_ = (cache.key_bytes_ + cache.value_bytes_) * static_cast<std::size_t>(config.kv_heads);
+  const std::size_t pages = (static_cast<std::size_t>(tokens) + kPageTokens - 1) / kPageTokens;
+  try {
+    for (int layer = 0; layer < config.layer_count(); ++layer) {
+      cache.layers_.emplace_back(pages * cache.page_stride_);
+    }
+  } catch (const std::bad_alloc&) {
+    return fail(fmt::format("not enough memory for a cache of {} tokens", tokens));
+  }
+  cache.users_.assign(pages, 0);
+  cache.free_.resize(pages);
+  // Taken from the back: low pages first, so that memory is touched in order.
+  for (std::size_t i = 0; i < pages; ++i) cache.free_[i] = static_cast<std::int32_t>(pages - 1 - i);
+  return cache;
+}
+
+std::int32_t KvCache::take_page() {
+  const std::int32_t page = free_.back();
+  free_.pop_back();
+  users_[static_cast<std::size_t>(page)] = 1;
+  return page;
+}
+
+void KvCache::release(std::int32_t page) {
+  if (--users_[static_cast<std::size_t>(page)] == 0) free_.push_back(page);
+}
+
+int KvCache::open() {
+  for (std::size_t i = 0; i < sequences_.size(); ++i) {
+    if (sequences_[i].open) continue;
+    sequences_[i] = {.open = true, .length = 0, .pages = {}};
+    return static_cast<int>(i);
+  }
+  sequences_.push_back({.open = true, .length = 0, .pages = {}});
+  return static_cast<int>(sequences_.size() - 1);
+}
+
+Result<int> KvCache::fork(int sequence, int length) {
+  AGON_CHECK(length >= 0 && length <= this->length(sequence));
+  const int result = open();
+  Sequence& to = sequences_[index(result)];
+  const Sequence& from = sequences_[index(sequence)];
+  const int shared = (length + kPageTokens - 1) / kPageTokens;
+  to.pages.assign(from.pages.begin(), from.pages.begin() + shared);
+  for (const std::int32_t page : to.pages) ++users_[static_cast<std::size_t>(page)];
+  to.length = length;
+  return result;
+}
+
+void KvCache::close(int sequence) {
+  Sequence& it = sequences_[index(sequence)];
+  AGON_CHECK(it.open);
+  for (const std::int32_t page : it.pages) release(page);
+  it = {};
+}
+
+void KvCache::truncate(int sequence, int length) {
+  Sequence& it = sequences_[index(sequence)];
+  AGON_CHECK(length >= 0 && length <= it.length);
+  const auto keep = static_cast<std::size_t>((length + kPageTokens - 1) / kPageTokens);
+  while (it.pages.size() > keep) {
+    release(it.pages.back());
+    it.pages.pop_back();
+  }
+  it.length = length;
+}
+
+Status KvCache::extend(int sequence, int count) {
+  Sequence& it = sequences_[index(sequence)];
+  AGON_CHECK(it.open && count >= 0);
+  const auto wanted = static_cast<std::size_t>((it.length + count + kPageTokens - 1) / kPageTokens);
+  // A shared page that is only partly filled must be our own before it is written on.
+  const bool copy = count > 0 && it.length % kPageTokens != 0 && users_[static_cast<std::size_t>(it.pages.back())] > 1;
+  if (wanted - it.pages.size() + (copy ? 1 : 0) > free_.size()) {
+    return fail(fmt::format("the cache of {} tokens is full", users_.size() * kPageTokens));
+  }
+  if (copy) {
+    const std::int32_t mine = take_page();
+    for (AlignedBytes& layer : layers_) {
+      std::memcpy(layer.data() + static_cast<std::size_t>(mine) * page_stride_,
+                  layer.data() + static_cast<std::size_t>(it.pages.back()) * page_stride_, page_stride_);
+    }
+    release(it.pages.back());
+    it.pages.back() = mine;
+  }
+  while (it.pages.size() < wanted) it.pages.push_back(take_page());
+  it.length += count;
+  return {};
+}
+
+}  // namespace agon::llm

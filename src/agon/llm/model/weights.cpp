@@ -1,0 +1,187 @@
+#include "agon/llm/model/weights.h"
+
+#include <new>
+#include <numeric>
+
+#include "agon/base/check.h"
+#include "agon/llm/gguf/dequantize.h"
+#include "agon/llm/model/kv_cache.h"
+
+namespace agon::llm {
+namespace {
+
+// Where each number of a head comes from: turned neighbours moved apart, then zeros up to the padded length.
+std::vector<int> head_order(int heads, int length, const RopeConfig* rope) {
+  const int padded = padded_head(length);
+  std::vector<int> order(static_cast<std::size_t>(heads) * static_cast<std::size_t>(padded), -1);
+  for (int head = 0; head < heads; ++head) {
+    int* to = order.data() + static_cast<std::ptrdiff_t>(head) * padded;
+    for (int i = 0; i < length; ++i) to[i] = head * length + i;
+    if (rope != nullptr && rope->pairing == RopeConfig::Pairing::kAdjacent) {
+      const int half = rope->dimensions / 2;
+      for (int i = 0; i < half; ++i) {
+        to[i] = head * length + 2 * i;
+        to[half + i] = head * length + 2 * i + 1;
+      }
+    }
+  }
+  return order;
+}
+
+bool is_identity(const std::vector<int>& order) {
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (order[i] != static_cast<int>(i)) return false;
+  }
+  return true;
+}
+
+std::vector<float> reorder(const std::vector<float>& values, const std::vector<int>& order) {
+  if (values.empty()) return {};
+  std::vector<float> result(order.size(), 0.0F);
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (order[i] >= 0) result[i] = values[static_cast<std::size_t>(order[i])];
+  }
+  return result;
+}
+
+// One matrix to be filled, panel by panel.
+struct Job {
+  PackSource source;
+  PackedMatrix* matrix;
+  const gguf::Tensor* tensor;
+};
+
+PackSource source_of(const MatrixView& view) {
+  const gguf::Tensor& tensor = *view.tensor;
+  const gguf::TypeTraits traits = gguf::type_traits(tensor.type);
+  const std::size_t row_bytes = tensor.columns() / traits.elements * traits.bytes;
+  return {.type = tensor.type,
+          .bytes = tensor.bytes.subspan(view.first_row * row_bytes, view.rows * row_bytes),
+          .columns = static_cast<int>(tensor.columns()),
+          .row_order = {},
+          .column_order = {}};
+}
+
+class Packer {
+ public:
+  void add(const MatrixView& view, PackedMatrix& matrix, std::vector<int> row_order = {},
+           std::vector<int> column_order = {}) {
+    Job job{source_of(view), &matrix, view.tensor};
+    if (!row_order.empty() && !is_identity(row_order)) job.source.row_order = std::move(row_order);
+    if (!column_order.empty() && !is_identity(column_order)) job.source.column_order = std::move(column_order);
+    const int rows = job.source.row_order.empty() ? static_cast<int>(view.rows)
+                                                  : static_cast<int>(job.source.row_order.size());
+    matrix = make_packed(job.source, rows);
+    jobs_.push_back(std::move(job));
+  }
+
+  void run(Team& team) {
+    constexpr int kGrain = 8;  // panels taken at a time
+    std::vector<int> first(jobs_.size() + 1, 0);
+    for (std::size_t i = 0; i < jobs_.size(); ++i) first[i + 1] = first[i] + (jobs_[i].matrix->panels + kGrain - 1) / kGrain;
+    team.run([&](Member& member) {
+      std::size_t at = 0;
+      for (int piece = member.take(); piece < first.back(); piece = member.take()) {
+        while (first[at + 1] <= piece) ++at;
+        Job& job = jobs_[at];
+        const int begin = (piece - first[at]) * kGrain;
+        const int end = std::min(begin + kGrain, job.matrix->panels);
+        for (int panel = begin; panel < end; ++panel) pack_panel(job.source, panel, *job.matrix);
+      }
+    });
+  }
+
+  [[nodiscard]] const std::vector<Job>& jobs() const { return jobs_; }
+
+ private:
+  std::vector<Job> jobs_;
+};
+
+Status check_heads(const ModelConfig& config, const ModelTensors& tensors) {
+  const bool padded =
+      config.key_length != padded_head(config.key_length) || config.value_length != padded_head(config.value_length);
+  if (!padded) return {};
+  if (config.qk_norm) return fail("heads that are no multiple of 16 numbers cannot be normed");
+  for (const LayerTensors& layer : tensors.layers) {
+    if (!is_float(packed_type(layer.output.tensor->type))) {
+      return fail("quantised models need heads of a multiple of 16 numbers");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Weights>> Weights::load(const gguf::File& file, Team& team) {
+  auto weights = std::make_unique<Weights>();
+  AGON_ASSIGN(weights->config_, ModelConfig::read(file));
+  const ModelConfig& config = weights->config_;
+  AGON_ASSIGN(ModelTensors tensors, ModelTensors::read(file, config));
+  AGON_TRY(check_heads(config, tensors));
+  AGON_TRY(file.check_not_truncated());
+  Packer packer;
+  try {
+    weights->layers_.resize(config.layers.size());
+    for (std::size_t i = 0; i < config.layers.size(); ++i) {
+      const RopeConfig& rope = config.ropes[static_cast<std::size_t>(config.layers[i].rope)];
+      const std::vector<int> queries = head_order(config.heads, config.key_length, &rope);
+      const std::vector<int> keys = head_order(config.kv_heads, config.key_length, &rope);
+      const std::vector<int> values = head_order(config.kv_heads, config.value_length, nullptr);
+      LayerTensors& from = tensors.layers[i];
+      LayerWeights& to = weights->layers_[i];
+      packer.add(from.query, to.query, queries);
+      packer.add(from.key, to.key, keys);
+      packer.add(from.value, to.value, values);
+      packer.add(from.output, to.output, {}, head_order(config.heads, config.value_length, nullptr));
+      packer.add(from.gate, to.gate);
+      packer.add(from.up, to.up);
+      packer.add(from.down, to.down);
+      const std::vector<int> one_head = head_order(1, config.key_length, &rope);
+      to.attention_norm = std::move(from.attention_norm);
+      to.query_norm = reorder(from.query_norm, one_head);
+      to.key_norm = reorder(from.key_norm, one_head);
+      to.post_attention_norm = std::move(from.post_attention_norm);
+      to.feed_forward_norm = std::move(from.feed_forward_norm);
+      to.post_feed_forward_norm = std::move(from.post_feed_forward_norm);
+      to.query_bias = reorder(from.query_bias, queries);
+      to.key_bias = reorder(from.key_bias, keys);
+      to.value_bias = reorder(from.value_bias, values);
+      to.output_bias = std::move(from.output_bias);
+    }
+    packer.add(tensors.output, weights->output_);
+    packer.run(team);
+  } catch (const std::bad_alloc&) {
+    return fail("not enough memory for the weights", file.path());
+  }
+  weights->output_norm_ = std::move(tensors.output_norm);
+  weights->embedding_ = tensors.token_embedding;
+  for (const Job& job : packer.jobs()) file.drop_pages(*job.tensor);
+  return weights;
+}
+
+void Weights::embed(std::int32_t token, std::span<float> out) const {
+  AGON_CHECK(token >= 0 && token < config_.vocabulary && out.size() == static_cast<std::size_t>(config_.embedding));
+  const gguf::TypeTraits traits = gguf::type_traits(embedding_.tensor->type);
+  const std::size_t row_bytes = out.size() / traits.elements * traits.bytes;
+  gguf::dequantize(embedding_.tensor->type,
+                   embedding_.tensor->bytes.subspan((embedding_.first_row + static_cast<std::size_t>(token)) * row_bytes,
+                                                    row_bytes),
+                   out);
+  if (config_.embedding_scale != 1.0) {
+    const auto scale = static_cast<float>(config_.embedding_scale);
+    for (float& x : out) x *= scale;
+  }
+}
+
+std::size_t Weights::bytes() const {
+  std::size_t total = output_.data.size();
+  for (const LayerWeights& layer : layers_) {
+    for (const PackedMatrix* matrix :
+         {&layer.query, &layer.key, &layer.value, &layer.output, &layer.gate, &layer.up, &layer.down}) {
+      total += matrix->data.size();
+    }
+  }
+  return total;
+}
+
+}  // namespace agon::llm

@@ -1,0 +1,50 @@
+// A model's weights, ready for the kernels.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "agon/base/error.h"
+#include "agon/llm/gguf/file.h"
+#include "agon/llm/kernels/packed.h"
+#include "agon/llm/kernels/team.h"
+#include "agon/llm/model/config.h"
+
+namespace agon::llm {
+
+/// One layer. Heads of queries, keys and values are filled up with zeros to padded_head() numbers, and dimensions
+/// that turn together as neighbours are moved half a head apart, so that the kernels see one kind of rope only.
+struct LayerWeights {
+  std::vector<float> attention_norm, query_norm, key_norm, post_attention_norm, feed_forward_norm,
+      post_feed_forward_norm;
+  std::vector<float> query_bias, key_bias, value_bias, output_bias;
+  PackedMatrix query, key, value, output, gate, up, down;
+};
+
+/// All weights. Immutable after loading; shared by everything that runs the model.
+class Weights {
+ public:
+  /// Repacks every matrix with the team's threads. `file` must outlive this: token embeddings are read from it. Pages
+  /// of the mapping that are not needed any more are given back.
+  static Result<std::unique_ptr<Weights>> load(const gguf::File& file, Team& team);
+
+  [[nodiscard]] const ModelConfig& config() const { return config_; }
+  [[nodiscard]] const LayerWeights& layer(int index) const { return layers_[static_cast<std::size_t>(index)]; }
+  [[nodiscard]] const PackedMatrix& output() const { return output_; }
+  [[nodiscard]] std::span<const float> output_norm() const { return output_norm_; }
+  /// The scaled embedding of a token, E floats.
+  void embed(std::int32_t token, std::span<float> out) const;
+  /// Bytes of all packed matrices.
+  [[nodiscard]] std::size_t bytes() const;
+
+ private:
+  ModelConfig config_;
+  std::vector<LayerWeights> layers_;
+  PackedMatrix output_;
+  std::vector<float> output_norm_;
+  MatrixView embedding_;
+};
+
+}  // namespace agon::llm
