@@ -1,9 +1,9 @@
 // Attention of a few queries of one sequence to the pages of its cache, with an online softmax.
 //
-// Keys lie transposed in their pages, so that one register holds one dimension of sixteen keys and a score is a chain
-// over dimensions; values lie as they are, and an output number is a chain over keys. Groups of 64 keys begin at
-// multiples of 64 positions whatever is masked, and a masked key adds exactly nothing: so a query's result does not
-// depend on its neighbours.
+// Keys lie transposed in their pages, so that one register holds one dimension of sixteen keys and a score is
+// a chain over dimensions; values lie as they are, and an output number is a chain over keys. Groups of 64
+// keys begin at multiples of 64 positions whatever is masked, and a masked key adds exactly nothing: so a
+// query's result does not depend on its neighbours.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +32,8 @@ struct Attention {
     const int at = slot * length + dimension;
     if constexpr (type == CacheType::kF16) return L::half(page + 2 * at);
     if constexpr (type == CacheType::kBF16) return L::bf16(page + 2 * at);
-    const auto* scales = reinterpret_cast<const _Float16*>(page + static_cast<std::size_t>(length) * kPageTokens);
+    const auto* scales =
+        reinterpret_cast<const _Float16*>(page + static_cast<std::size_t>(length) * kPageTokens);
     return L::mul(L::i8(page + at), L::set1(static_cast<float>(scales[at / kBlock])));
   }
 
@@ -66,10 +67,10 @@ struct Attention {
     }
   }
 
-  // Turns one row's scores into weights: caps, masks, subtracts the largest so far. Returns the factor for what was
-  // summed before.
-  static float weigh(const AttentionTile& tile, int row, int first_key, int keys, float* scores, float& largest,
-                     float& total) {
+  // Turns one row's scores into weights: caps, masks, subtracts the largest so far. Returns the factor for
+  // what was summed before.
+  static float weigh(const AttentionTile& tile, int row, int first_key, int keys, float* scores,
+                     float& largest, float& total) {
     const int last = tile.position[row];
     const int first = tile.window > 0 ? std::max(0, last - tile.window + 1) : 0;
     if (tile.softcap != 0) {
@@ -144,23 +145,34 @@ struct Attention {
   template <CacheType type>
   static void rows_of(const AttentionTile& tile, float* weights) {
     switch (tile.rows) {
-      case 1: return attend<type, 1>(tile, weights);
-      case 2: return attend<type, 2>(tile, weights);
-      case 3: return attend<type, 3>(tile, weights);
-      case 4: return attend<type, 4>(tile, weights);
-      case 5: return attend<type, 5>(tile, weights);
-      case 6: return attend<type, 6>(tile, weights);
-      case 7: return attend<type, 7>(tile, weights);
-      default: return attend<type, 8>(tile, weights);
+      case 1:
+        return attend<type, 1>(tile, weights);
+      case 2:
+        return attend<type, 2>(tile, weights);
+      case 3:
+        return attend<type, 3>(tile, weights);
+      case 4:
+        return attend<type, 4>(tile, weights);
+      case 5:
+        return attend<type, 5>(tile, weights);
+      case 6:
+        return attend<type, 6>(tile, weights);
+      case 7:
+        return attend<type, 7>(tile, weights);
+      default:
+        return attend<type, 8>(tile, weights);
     }
   }
 
   static void run(const AttentionTile& tile, std::uint8_t* scratch) {
     auto* weights = reinterpret_cast<float*>(scratch);
     switch (tile.type) {
-      case CacheType::kF16: return rows_of<CacheType::kF16>(tile, weights);
-      case CacheType::kBF16: return rows_of<CacheType::kBF16>(tile, weights);
-      case CacheType::kQ8_0: return rows_of<CacheType::kQ8_0>(tile, weights);
+      case CacheType::kF16:
+        return rows_of<CacheType::kF16>(tile, weights);
+      case CacheType::kBF16:
+        return rows_of<CacheType::kBF16>(tile, weights);
+      case CacheType::kQ8_0:
+        return rows_of<CacheType::kQ8_0>(tile, weights);
     }
   }
 
@@ -178,8 +190,10 @@ struct Attention {
     }
     for (int i = 0; i < length; i += 16) {
       alignas(32) std::uint16_t out[16];
-      if (type == CacheType::kF16) L::store_half(out, L::load(x + i));
-      else L::store_bf16(out, L::load(x + i));
+      if (type == CacheType::kF16)
+        L::store_half(out, L::load(x + i));
+      else
+        L::store_bf16(out, L::load(x + i));
       for (int j = 0; j < 16; ++j) halves[(i + j) * kPageTokens + slot] = out[j];
     }
   }
@@ -188,13 +202,16 @@ struct Attention {
     if (type == CacheType::kQ8_0) {
       auto* bytes = reinterpret_cast<std::int8_t*>(page) + slot * length;
       auto* scales = reinterpret_cast<_Float16*>(page + static_cast<std::size_t>(length) * kPageTokens);
-      for (int i = 0; i < length; i += kBlock) scales[(slot * length + i) / kBlock] = to_bytes(x + i, bytes + i);
+      for (int i = 0; i < length; i += kBlock)
+        scales[(slot * length + i) / kBlock] = to_bytes(x + i, bytes + i);
       return;
     }
     std::uint8_t* out = page + static_cast<std::size_t>(slot) * static_cast<std::size_t>(length) * 2;
     for (int i = 0; i < length; i += 16) {
-      if (type == CacheType::kF16) L::store_half(out + 2 * i, L::load(x + i));
-      else L::store_bf16(out + 2 * i, L::load(x + i));
+      if (type == CacheType::kF16)
+        L::store_half(out + 2 * i, L::load(x + i));
+      else
+        L::store_bf16(out + 2 * i, L::load(x + i));
     }
   }
 
@@ -206,7 +223,9 @@ struct Attention {
     const auto back = static_cast<float>(scale);
     const F inverse = L::set1(back > 0 ? 1.0F / back : 0.0F);
     const F top = L::set1(127), bottom = L::set1(-127);
-    const auto clamp = [&](F v) { return L::sub(L::zero(), L::max(L::sub(L::zero(), L::max(v, bottom)), L::sub(L::zero(), top))); };
+    const auto clamp = [&](F v) {
+      return L::sub(L::zero(), L::max(L::sub(L::zero(), L::max(v, bottom)), L::sub(L::zero(), top)));
+    };
     L::store_i8(q, L::round(clamp(L::mul(a, inverse))));
     L::store_i8(q + 16, L::round(clamp(L::mul(b, inverse))));
     return scale;

@@ -1,4 +1,5 @@
-// How the packed formats are read back, on any lanes: codes of a block of 32 columns, scales and minima of its rows.
+// How the packed formats are read back, on any lanes: codes of a block of 32 columns, scales and minima of
+// its rows.
 #pragma once
 
 #include <cstdint>
@@ -34,12 +35,12 @@ struct FormatFacts {
   static constexpr int kCodes =
       (kBytes ? 512 : 0) + (kNibbles ? 256 : 0) + (kPairs ? 128 : 0) + (kBits ? 64 : 0);
   static constexpr int kSuperblock = kHeader + kBlocks * kCodes;
-  static constexpr float kOffset = type == PackedType::kQ4_0                               ? 8
-                                   : type == PackedType::kQ5_0                             ? 16
-                                   : type == PackedType::kQ3_K                             ? 4
-                                   : type == PackedType::kQ6_K                             ? 32
-                                   : kWide                                                 ? 128
-                                                                                           : 0;
+  static constexpr float kOffset = type == PackedType::kQ4_0   ? 8
+                                   : type == PackedType::kQ5_0 ? 16
+                                   : type == PackedType::kQ3_K ? 4
+                                   : type == PackedType::kQ6_K ? 32
+                                   : kWide                     ? 128
+                                                               : 0;
 };
 
 template <class L, PackedType type>
@@ -80,7 +81,7 @@ struct Decoder : FormatFacts<type> {
       from += 128;
     }
     if constexpr (Facts::kBits) {
-      for (int g = 0; g < 8; ++g) w[g] = L::template add_bits < Facts::kNibbles ? 16 : 4 > (w[g], from + 8 * g);
+      for (int g = 0; g < 8; ++g) w[g] = L::template add_bits<Facts::kNibbles ? 16 : 4>(w[g], from + 8 * g);
     }
     if constexpr (Facts::kIq4) {
       for (int g = 0; g < 8; ++g) w[g] = L::table(kIq4Table, w[g]);
@@ -125,8 +126,10 @@ struct Decoder : FormatFacts<type> {
   }
 
   static I dp(I sum, I w, const std::int8_t* four) {
-    if constexpr (Facts::kWide) return L::dp_wide(sum, w, four);
-    else return L::dp(sum, w, four);
+    if constexpr (Facts::kWide)
+      return L::dp_wide(sum, w, four);
+    else
+      return L::dp(sum, w, four);
   }
 };
 

@@ -6,11 +6,15 @@ namespace agon::llm {
 
 const Kernels& kernels() {
   switch (cpu_level()) {
-    case CpuLevel::kPlain: return plain_kernels();
-    case CpuLevel::kAvx2: return avx2_kernels();
-    case CpuLevel::kAvx512: return avx512_kernels();
+    case CpuLevel::kPlain:
+      return plain_kernels();
+    case CpuLevel::kAvx2:
+      return avx2_kernels();
+    case CpuLevel::kAvx512:
+      return avx512_kernels();
     case CpuLevel::kVnni:
-    case CpuLevel::kBf16: break;
+    case CpuLevel::kBf16:
+      break;
   }
   return vnni_kernels();
 }

@@ -1,8 +1,9 @@
 // The arithmetic of a forward pass: one table of functions for each level of instructions.
 //
-// Every function gives the same bits whatever else is in the batch, however the work is cut and on how many threads:
-// each output number is one fixed chain of operations over its own inputs. The tables of all levels agree to the last
-// bit too, as all use the same sixteen lanes, the same order of sums and the same fused products.
+// Every function gives the same bits whatever else is in the batch, however the work is cut and on how many
+// threads: each output number is one fixed chain of operations over its own inputs. The tables of all levels
+// agree to the last bit too, as all use the same sixteen lanes, the same order of sums and the same fused
+// products.
 #pragma once
 
 #include <cstddef>
@@ -15,9 +16,9 @@ namespace agon::llm {
 /// 32 activations as signed bytes with what the kernels need of them; one cache line. x = d * q.
 struct alignas(64) ActivationBlock {
   std::int8_t q[kBlock];
-  float d;         ///< Largest absolute value / 127.
-  float sum;       ///< d times the sum of q.
-  float half[2];   ///< d times the sums of the first and last 16 of q.
+  float d;                  ///< Largest absolute value / 127.
+  float sum;                ///< d times the sum of q.
+  float half[2];            ///< d times the sums of the first and last 16 of q.
   std::int32_t minus8;      ///< -8 times the sum of q: the share of a format's offset.
   std::int32_t minus128;    ///< -128 times the sum.
   std::int32_t minus32[2];  ///< -32 times the sums of the halves.
@@ -35,11 +36,14 @@ struct Activations {
   std::size_t stride = 0;
 
   [[nodiscard]] static std::size_t block_count(int rows, int columns) {
-    return static_cast<std::size_t>((rows + kTile - 1) / kTile) * kTile * static_cast<std::size_t>(columns / kBlock);
+    return static_cast<std::size_t>((rows + kTile - 1) / kTile) * kTile *
+           static_cast<std::size_t>(columns / kBlock);
   }
   [[nodiscard]] static std::size_t block_index(int row, int block, int columns) {
     return (static_cast<std::size_t>(row / kTile) * static_cast<std::size_t>(columns / kBlock) +
-            static_cast<std::size_t>(block)) * kTile + static_cast<std::size_t>(row % kTile);
+            static_cast<std::size_t>(block)) *
+               kTile +
+           static_cast<std::size_t>(row % kTile);
   }
 };
 
@@ -60,14 +64,14 @@ struct AttentionTile {
   const float* query[Activations::kTile];  ///< D floats each, already scaled.
   int position[Activations::kTile];        ///< Absolute position of each query; it sees keys 0 to itself.
   float* out[Activations::kTile];          ///< Dv floats each.
-  const std::int32_t* pages = nullptr;    ///< Number of the page that holds positions 16p to 16p+15.
-  const std::uint8_t* keys = nullptr;     ///< This head's keys in page 0 of the layer.
-  const std::uint8_t* values = nullptr;   ///< This head's values in page 0.
-  std::size_t page_stride = 0;            ///< Bytes from one page to the next.
-  int key_length = 0;    ///< D, a multiple of 16 (32 for kQ8_0).
-  int value_length = 0;  ///< Dv, likewise.
-  int window = 0;        ///< 0: none.
-  float softcap = 0;     ///< 0: none.
+  const std::int32_t* pages = nullptr;     ///< Number of the page that holds positions 16p to 16p+15.
+  const std::uint8_t* keys = nullptr;      ///< This head's keys in page 0 of the layer.
+  const std::uint8_t* values = nullptr;    ///< This head's values in page 0.
+  std::size_t page_stride = 0;             ///< Bytes from one page to the next.
+  int key_length = 0;                      ///< D, a multiple of 16 (32 for kQ8_0).
+  int value_length = 0;                    ///< Dv, likewise.
+  int window = 0;                          ///< 0: none.
+  float softcap = 0;                       ///< 0: none.
   CacheType type = CacheType::kF16;
 };
 
@@ -75,14 +79,14 @@ struct AttentionTile {
 enum class Gate : std::uint8_t { kSilu, kGeluTanh };
 
 struct Kernels {
-  /// out[row * stride + 16 * p + lane] = product of panel `first_panel + p` with every row, for p < panels. `scratch`
-  /// has kMatmulScratch bytes, 64-byte aligned, and is this thread's own. Quantised matrices read activations.blocks,
-  /// float ones activations.values. At most kMatmulPanels panels.
-  void (*matmul)(const PackedMatrix& matrix, int first_panel, int panels, const Activations& activations, float* out,
-                 std::size_t stride, std::uint8_t* scratch);
+  /// out[row * stride + 16 * p + lane] = product of panel `first_panel + p` with every row, for p < panels.
+  /// `scratch` has kMatmulScratch bytes, 64-byte aligned, and is this thread's own. Quantised matrices read
+  /// activations.blocks, float ones activations.values. At most kMatmulPanels panels.
+  void (*matmul)(const PackedMatrix& matrix, int first_panel, int panels, const Activations& activations,
+                 float* out, std::size_t stride, std::uint8_t* scratch);
   /// The same from activations.values with weights decoded to float: no rounding of activations.
-  void (*matmul_exact)(const PackedMatrix& matrix, int first_panel, int panels, const Activations& activations,
-                       float* out, std::size_t stride, std::uint8_t* scratch);
+  void (*matmul_exact)(const PackedMatrix& matrix, int first_panel, int panels,
+                       const Activations& activations, float* out, std::size_t stride, std::uint8_t* scratch);
   /// `count` floats (a multiple of 32) to blocks; block i goes to out[i * Activations::kTile].
   void (*quantize)(const float* x, int count, ActivationBlock* out);
   /// out = x / rms(x) * weight, n a multiple of 16; out may be x.
@@ -93,20 +97,21 @@ struct Kernels {
   void (*gated)(Gate kind, float* gate, const float* up, int n);
   /// x += y, n a multiple of 16.
   void (*add)(float* x, const float* y, int n);
-  /// Softmax-weighted mean of values for every row of the tile, online over groups of 64 keys that start at multiples
-  /// of 64 whatever the window. Source: FlashAttention-2 (arXiv 2307.08691, algorithm 1).
+  /// Softmax-weighted mean of values for every row of the tile, online over groups of 64 keys that start at
+  /// multiples of 64 whatever the window. Source: FlashAttention-2 (arXiv 2307.08691, algorithm 1).
   void (*attention)(const AttentionTile& tile, std::uint8_t* scratch);
-  /// Stores one position's D numbers of one head into a page: keys transposed ([dimension][position]), values not.
+  /// Stores one position's D numbers of one head into a page: keys transposed ([dimension][position]), values
+  /// not.
   void (*store_key)(CacheType type, const float* key, int length, int slot, std::uint8_t* page);
   void (*store_value)(CacheType type, const float* value, int length, int slot, std::uint8_t* page);
-  /// Largest of n numbers, the first place it is at, and the sum of exp(x - largest) in double. n a multiple of 16;
-  /// NaNs are ignored. `cap` caps the numbers first (in place) when not 0.
+  /// Largest of n numbers, the first place it is at, and the sum of exp(x - largest) in double. n a multiple
+  /// of 16; NaNs are ignored. `cap` caps the numbers first (in place) when not 0.
   void (*summarize)(float* x, int n, float cap, float* largest, int* place, double* sum);
 };
 
 constexpr int kMatmulPanels = 4;
-constexpr int kScratchBlocks = 64;                 ///< Blocks of a panel decoded at once.
-constexpr std::size_t kScratchBlockBytes = 2048;   ///< Enough for 32 x 16 floats, or bytes with their scales.
+constexpr int kScratchBlocks = 64;                ///< Blocks of a panel decoded at once.
+constexpr std::size_t kScratchBlockBytes = 2048;  ///< Enough for 32 x 16 floats, or bytes with their scales.
 constexpr std::size_t kMatmulScratch = std::size_t{kMatmulPanels} * kScratchBlocks * kScratchBlockBytes;
 
 /// The table of a level; kernels() is that of cpu_level().

@@ -92,9 +92,13 @@ struct LanesAvx2 {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 8), x.b);
   }
   template <int n>
-  static I shl(I x) { return {_mm256_slli_epi32(x.a, n), _mm256_slli_epi32(x.b, n)}; }
+  static I shl(I x) {
+    return {_mm256_slli_epi32(x.a, n), _mm256_slli_epi32(x.b, n)};
+  }
   template <int n>
-  static I sra(I x) { return {_mm256_srai_epi32(x.a, n), _mm256_srai_epi32(x.b, n)}; }
+  static I sra(I x) {
+    return {_mm256_srai_epi32(x.a, n), _mm256_srai_epi32(x.b, n)};
+  }
 
   static I codes(const void* p) {
     const auto* q = static_cast<const __m256i*>(p);
@@ -110,17 +114,25 @@ struct LanesAvx2 {
     return {_mm256_and_si256(x.a, mask), _mm256_and_si256(x.b, mask)};
   }
   template <int n>
-  static I shr16(I x) { return {_mm256_srli_epi16(x.a, n), _mm256_srli_epi16(x.b, n)}; }
+  static I shr16(I x) {
+    return {_mm256_srli_epi16(x.a, n), _mm256_srli_epi16(x.b, n)};
+  }
   template <int n>
-  static I shl16(I x) { return {_mm256_slli_epi16(x.a, n), _mm256_slli_epi16(x.b, n)}; }
+  static I shl16(I x) {
+    return {_mm256_slli_epi16(x.a, n), _mm256_slli_epi16(x.b, n)};
+  }
   static I low_nibbles(I x) { return mask_bytes(x, 15); }
   static I high_nibbles(I x) { return mask_bytes(shr16<4>(x), 15); }
   template <int s>
-  static I pair(I x) { return mask_bytes(shr16<2 * s>(x), 3); }
+  static I pair(I x) {
+    return mask_bytes(shr16<2 * s>(x), 3);
+  }
   template <int s>
   static I high_pair(I x) {
-    if constexpr (s < 2) return mask_bytes(shl16<4 - 2 * s>(x), 0x30);
-    else return mask_bytes(shr16<2 * s - 4>(x), 0x30);
+    if constexpr (s < 2)
+      return mask_bytes(shl16<4 - 2 * s>(x), 0x30);
+    else
+      return mask_bytes(shr16<2 * s - 4>(x), 0x30);
   }
   static I either(I x, I y) { return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)}; }
   // Bit j of the 32-bit number to byte j.
@@ -134,7 +146,8 @@ struct LanesAvx2 {
   static I add_bits(I w, const void* mask) {
     std::int32_t bits[2];
     __builtin_memcpy(bits, mask, 8);
-    return {_mm256_or_si256(w.a, spread_bits(bits[0], value)), _mm256_or_si256(w.b, spread_bits(bits[1], value))};
+    return {_mm256_or_si256(w.a, spread_bits(bits[0], value)),
+            _mm256_or_si256(w.b, spread_bits(bits[1], value))};
   }
   static I table(const std::uint8_t* sixteen, I nibbles) {
     const __m256i t = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(sixteen)));

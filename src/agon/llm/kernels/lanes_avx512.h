@@ -12,7 +12,7 @@ template <bool kVnni>
 struct LanesAvx512 {
   using F = __m512;
   using I = __m512i;
-  static constexpr int kTile = 8;          // rows of activations kept in registers
+  static constexpr int kTile = 8;              // rows of activations kept in registers
   static constexpr bool kSignedWide = !kVnni;  // dp_wide takes codes less their offset of 128
 
   static F zero() { return _mm512_setzero_ps(); }
@@ -51,7 +51,9 @@ struct LanesAvx512 {
   }
   static F to_float(I x) { return _mm512_cvtepi32_ps(x); }
   static I round(F x) { return _mm512_cvtps_epi32(x); }
-  static F pow2(I n) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(n, _mm512_set1_epi32(127)), 23)); }
+  static F pow2(I n) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(n, _mm512_set1_epi32(127)), 23));
+  }
   static void store_i8(void* p, I x) { _mm_storeu_si128(static_cast<__m128i*>(p), _mm512_cvtepi32_epi8(x)); }
 
   static I zero_i() { return _mm512_setzero_si512(); }
@@ -59,20 +61,27 @@ struct LanesAvx512 {
   static I add_i(I a, I b) { return _mm512_add_epi32(a, b); }
   static void store_i(std::int32_t* p, I x) { _mm512_storeu_si512(p, x); }
   template <int n>
-  static I shl(I x) { return _mm512_slli_epi32(x, n); }
+  static I shl(I x) {
+    return _mm512_slli_epi32(x, n);
+  }
   template <int n>
-  static I sra(I x) { return _mm512_srai_epi32(x, n); }
+  static I sra(I x) {
+    return _mm512_srai_epi32(x, n);
+  }
 
   static I codes(const void* p) { return _mm512_loadu_si512(p); }
   static void store_codes(void* p, I x) { _mm512_storeu_si512(p, x); }
   static I low_nibbles(I x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
   static I high_nibbles(I x) { return _mm512_and_si512(_mm512_srli_epi16(x, 4), _mm512_set1_epi8(15)); }
   template <int s>
-  static I pair(I x) { return _mm512_and_si512(_mm512_srli_epi16(x, 2 * s), _mm512_set1_epi8(3)); }
+  static I pair(I x) {
+    return _mm512_and_si512(_mm512_srli_epi16(x, 2 * s), _mm512_set1_epi8(3));
+  }
   // A pair of bits s of each byte, moved to bits 4 and 5.
   template <int s>
   static I high_pair(I x) {
-    const I moved = s < 2 ? _mm512_slli_epi16(x, s < 2 ? 4 - 2 * s : 0) : _mm512_srli_epi16(x, s < 2 ? 0 : 2 * s - 4);
+    const I moved =
+        s < 2 ? _mm512_slli_epi16(x, s < 2 ? 4 - 2 * s : 0) : _mm512_srli_epi16(x, s < 2 ? 0 : 2 * s - 4);
     return _mm512_and_si512(moved, _mm512_set1_epi8(0x30));
   }
   static I either(I a, I b) { return _mm512_or_si512(a, b); }

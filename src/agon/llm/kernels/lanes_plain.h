@@ -45,19 +45,35 @@ struct LanesPlain {
   }
 
   static F zero() { return set1(0); }
-  static F set1(float x) { return map([x](int) { return x; }); }
-  static F load(const float* p) { return map([p](int i) { return p[i]; }); }
+  static F set1(float x) {
+    return map([x](int) { return x; });
+  }
+  static F load(const float* p) {
+    return map([p](int i) { return p[i]; });
+  }
   static void store(float* p, const F& x) { std::memcpy(p, x.v, sizeof x.v); }
   static F fma(const F& a, const F& b, const F& c) {
     return map([&](int i) { return std::fma(a.v[i], b.v[i], c.v[i]); });
   }
-  static F mul(const F& a, const F& b) { return map([&](int i) { return a.v[i] * b.v[i]; }); }
-  static F add(const F& a, const F& b) { return map([&](int i) { return a.v[i] + b.v[i]; }); }
-  static F sub(const F& a, const F& b) { return map([&](int i) { return a.v[i] - b.v[i]; }); }
-  static F div(const F& a, const F& b) { return map([&](int i) { return a.v[i] / b.v[i]; }); }
+  static F mul(const F& a, const F& b) {
+    return map([&](int i) { return a.v[i] * b.v[i]; });
+  }
+  static F add(const F& a, const F& b) {
+    return map([&](int i) { return a.v[i] + b.v[i]; });
+  }
+  static F sub(const F& a, const F& b) {
+    return map([&](int i) { return a.v[i] - b.v[i]; });
+  }
+  static F div(const F& a, const F& b) {
+    return map([&](int i) { return a.v[i] / b.v[i]; });
+  }
   // As the instructions do: the second where either is NaN.
-  static F max(const F& a, const F& b) { return map([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; }); }
-  static F abs(const F& a) { return map([&](int i) { return std::fabs(a.v[i]); }); }
+  static F max(const F& a, const F& b) {
+    return map([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+  }
+  static F abs(const F& a) {
+    return map([&](int i) { return std::fabs(a.v[i]); });
+  }
   static F zero_below(const F& x, const F& limit, const F& y) {
     return map([&](int i) { return x.v[i] < limit.v[i] ? 0.0F : y.v[i]; });
   }
@@ -95,7 +111,9 @@ struct LanesPlain {
     }
     std::memcpy(p, values, 32);
   }
-  static F to_float(const I& x) { return map([&](int i) { return static_cast<float>(x.v[i]); }); }
+  static F to_float(const I& x) {
+    return map([&](int i) { return static_cast<float>(x.v[i]); });
+  }
   static I round(const F& x) {
     return map_i([&](int i) { return static_cast<std::int32_t>(std::nearbyint(x.v[i])); });
   }
@@ -109,13 +127,21 @@ struct LanesPlain {
   }
 
   static I zero_i() { return set1_i(0); }
-  static I set1_i(std::int32_t x) { return map_i([x](int) { return x; }); }
-  static I add_i(const I& a, const I& b) { return map_i([&](int i) { return a.v[i] + b.v[i]; }); }
+  static I set1_i(std::int32_t x) {
+    return map_i([x](int) { return x; });
+  }
+  static I add_i(const I& a, const I& b) {
+    return map_i([&](int i) { return a.v[i] + b.v[i]; });
+  }
   static void store_i(std::int32_t* p, const I& x) { std::memcpy(p, x.v, sizeof x.v); }
   template <int n>
-  static I shl(const I& x) { return map_i([&](int i) { return x.v[i] * (1 << n); }); }
+  static I shl(const I& x) {
+    return map_i([&](int i) { return x.v[i] * (1 << n); });
+  }
   template <int n>
-  static I sra(const I& x) { return map_i([&](int i) { return x.v[i] >> n; }); }
+  static I sra(const I& x) {
+    return map_i([&](int i) { return x.v[i] >> n; });
+  }
 
   static I codes(const void* p) {
     I out;
@@ -123,13 +149,23 @@ struct LanesPlain {
     return out;
   }
   static void store_codes(void* p, const I& x) { std::memcpy(p, &x, 64); }
-  static I low_nibbles(const I& x) { return map_bytes(x, [](int b, int) { return b & 15; }); }
-  static I high_nibbles(const I& x) { return map_bytes(x, [](int b, int) { return b >> 4; }); }
+  static I low_nibbles(const I& x) {
+    return map_bytes(x, [](int b, int) { return b & 15; });
+  }
+  static I high_nibbles(const I& x) {
+    return map_bytes(x, [](int b, int) { return b >> 4; });
+  }
   template <int s>
-  static I pair(const I& x) { return map_bytes(x, [](int b, int) { return (b >> (2 * s)) & 3; }); }
+  static I pair(const I& x) {
+    return map_bytes(x, [](int b, int) { return (b >> (2 * s)) & 3; });
+  }
   template <int s>
-  static I high_pair(const I& x) { return map_bytes(x, [](int b, int) { return ((b >> (2 * s)) & 3) << 4; }); }
-  static I either(const I& a, const I& b) { return map_i([&](int i) { return a.v[i] | b.v[i]; }); }
+  static I high_pair(const I& x) {
+    return map_bytes(x, [](int b, int) { return ((b >> (2 * s)) & 3) << 4; });
+  }
+  static I either(const I& a, const I& b) {
+    return map_i([&](int i) { return a.v[i] | b.v[i]; });
+  }
   template <int value>
   static I add_bits(const I& w, const void* mask) {
     std::uint64_t bits;

@@ -1,8 +1,8 @@
 // Products of packed panels with rows of activations, on any lanes.
 //
-// One output number is always the same chain: over blocks in order, sum = fma(integer product, scale * d, sum) and,
-// where the format has minima, sum = fma(minimum, d * sum of q, sum). How many rows go together, and whether a panel
-// is decoded on the way or beforehand, changes neither the terms nor their order.
+// One output number is always the same chain: over blocks in order, sum = fma(integer product, scale * d,
+// sum) and, where the format has minima, sum = fma(minimum, d * sum of q, sum). How many rows go together,
+// and whether a panel is decoded on the way or beforehand, changes neither the terms nor their order.
 #pragma once
 
 #include <algorithm>
@@ -18,8 +18,9 @@ struct Matmul {
   static constexpr std::size_t kDecodedBlock = 512 + 4 * 64;  // codes, two scales, two minima
 
   template <PackedType type, int rows>
-  static inline __attribute__((always_inline)) void add_block(const I (&w)[8], const F (&s)[2], const F (&m)[2],
-                                                              const ActivationBlock* x, F (&sums)[rows]) {
+  static inline __attribute__((always_inline)) void add_block(const I (&w)[8], const F (&s)[2],
+                                                              const F (&m)[2], const ActivationBlock* x,
+                                                              F (&sums)[rows]) {
     using D = Decoder<L, type>;
     constexpr int kGroups = 8 / D::kParts;
     for (int part = 0; part < D::kParts; ++part) {
@@ -70,7 +71,8 @@ struct Matmul {
   static void decode(const PackedMatrix& matrix, int panel, int first_block, int blocks, std::uint8_t* to) {
     using D = Decoder<L, type>;
     for (int i = first_block; i < first_block + blocks; ++i, to += kDecodedBlock) {
-      const std::uint8_t* super = matrix.panel(panel) + static_cast<std::size_t>(i / D::kBlocks) * D::kSuperblock;
+      const std::uint8_t* super =
+          matrix.panel(panel) + static_cast<std::size_t>(i / D::kBlocks) * D::kSuperblock;
       I w[8];
       F s[2], m[2];
       D::codes(super + D::kHeader + i % D::kBlocks * D::kCodes, w);
@@ -90,7 +92,8 @@ struct Matmul {
     using D = Decoder<L, type>;
     constexpr int kGroups = 8 / D::kParts;
     F sums[rows];
-    for (int t = 0; t < rows; ++t) sums[t] = first ? L::zero() : L::load(out + static_cast<std::size_t>(t) * stride);
+    for (int t = 0; t < rows; ++t)
+      sums[t] = first ? L::zero() : L::load(out + static_cast<std::size_t>(t) * stride);
     for (int i = 0; i < blocks; ++i, decoded += kDecodedBlock, x += Activations::kTile) {
       const auto* numbers = reinterpret_cast<const float*>(decoded + 512);
       for (int part = 0; part < D::kParts; ++part) {
@@ -119,20 +122,34 @@ struct Matmul {
   template <class Body>
   static void with_rows(int count, Body body) {
     switch (count) {
-      case 1: return body.template operator()<1>();
-      case 2: if constexpr (L::kTile >= 2) return body.template operator()<2>(); [[fallthrough]];
-      case 3: if constexpr (L::kTile >= 3) return body.template operator()<3>(); [[fallthrough]];
-      case 4: if constexpr (L::kTile >= 4) return body.template operator()<4>(); [[fallthrough]];
-      case 5: if constexpr (L::kTile >= 5) return body.template operator()<5>(); [[fallthrough]];
-      case 6: if constexpr (L::kTile >= 6) return body.template operator()<6>(); [[fallthrough]];
-      case 7: if constexpr (L::kTile >= 7) return body.template operator()<7>(); [[fallthrough]];
-      default: if constexpr (L::kTile >= 8) return body.template operator()<8>();
+      case 1:
+        return body.template operator()<1>();
+      case 2:
+        if constexpr (L::kTile >= 2) return body.template operator()<2>();
+        [[fallthrough]];
+      case 3:
+        if constexpr (L::kTile >= 3) return body.template operator()<3>();
+        [[fallthrough]];
+      case 4:
+        if constexpr (L::kTile >= 4) return body.template operator()<4>();
+        [[fallthrough]];
+      case 5:
+        if constexpr (L::kTile >= 5) return body.template operator()<5>();
+        [[fallthrough]];
+      case 6:
+        if constexpr (L::kTile >= 6) return body.template operator()<6>();
+        [[fallthrough]];
+      case 7:
+        if constexpr (L::kTile >= 7) return body.template operator()<7>();
+        [[fallthrough]];
+      default:
+        if constexpr (L::kTile >= 8) return body.template operator()<8>();
     }
   }
 
   template <PackedType type>
-  static void quantised(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a, float* out,
-                        std::size_t stride, std::uint8_t* scratch) {
+  static void quantised(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a,
+                        float* out, std::size_t stride, std::uint8_t* scratch) {
     if (a.rows <= L::kTile) {
       for (int p = 0; p < panels; ++p) {
         with_rows(a.rows, [&]<int rows>() {
@@ -147,11 +164,13 @@ struct Matmul {
       const int count = std::min(kScratchBlocks, blocks - done);
       const std::size_t panel_scratch = static_cast<std::size_t>(count) * kDecodedBlock;
       for (int p = 0; p < panels; ++p) {
-        decode<type>(matrix, first_panel + p, done, count, scratch + static_cast<std::size_t>(p) * panel_scratch);
+        decode<type>(matrix, first_panel + p, done, count,
+                     scratch + static_cast<std::size_t>(p) * panel_scratch);
       }
       for (int row = 0; row < a.rows; row += L::kTile) {
-        const ActivationBlock* x = a.blocks + static_cast<std::size_t>(row / Activations::kTile) * tile_blocks +
-                                   static_cast<std::size_t>(done) * Activations::kTile + row % Activations::kTile;
+        const ActivationBlock* x =
+            a.blocks + static_cast<std::size_t>(row / Activations::kTile) * tile_blocks +
+            static_cast<std::size_t>(done) * Activations::kTile + row % Activations::kTile;
         for (int p = 0; p < panels; ++p) {
           with_rows(std::min(L::kTile, a.rows - row), [&]<int rows>() {
             tile<type, rows>(scratch + static_cast<std::size_t>(p) * panel_scratch, count, x, done == 0,
@@ -164,20 +183,25 @@ struct Matmul {
 
   template <PackedType type>
   static F weights(const std::uint8_t* panel, int column) {
-    if constexpr (type == PackedType::kF32) return L::load(reinterpret_cast<const float*>(panel) + 16 * column);
-    else if constexpr (type == PackedType::kF16) return L::half(panel + 32 * column);
-    else return L::bf16(panel + 32 * column);
+    if constexpr (type == PackedType::kF32)
+      return L::load(reinterpret_cast<const float*>(panel) + 16 * column);
+    else if constexpr (type == PackedType::kF16)
+      return L::half(panel + 32 * column);
+    else
+      return L::bf16(panel + 32 * column);
   }
 
   template <PackedType type, int rows>
-  static void float_tile(const std::uint8_t* panel, int columns, const float* x, std::size_t x_stride, bool first,
-                         float* out, std::size_t stride) {
+  static void float_tile(const std::uint8_t* panel, int columns, const float* x, std::size_t x_stride,
+                         bool first, float* out, std::size_t stride) {
     F sums[rows];
-    for (int t = 0; t < rows; ++t) sums[t] = first ? L::zero() : L::load(out + static_cast<std::size_t>(t) * stride);
+    for (int t = 0; t < rows; ++t)
+      sums[t] = first ? L::zero() : L::load(out + static_cast<std::size_t>(t) * stride);
     for (int k = 0; k < columns; ++k) {
       const F w = weights<type>(panel, k);
       for (int t = 0; t < rows; ++t) {
-        sums[t] = L::fma(w, L::set1(x[static_cast<std::size_t>(t) * x_stride + static_cast<std::size_t>(k)]), sums[t]);
+        sums[t] = L::fma(w, L::set1(x[static_cast<std::size_t>(t) * x_stride + static_cast<std::size_t>(k)]),
+                         sums[t]);
       }
     }
     for (int t = 0; t < rows; ++t) L::store(out + static_cast<std::size_t>(t) * stride, sums[t]);
@@ -199,7 +223,8 @@ struct Matmul {
     using D = Decoder<L, type>;
     const F offset = L::set1(D::kOffset);
     for (int i = first_block; i < first_block + blocks; ++i, to += 16 * kBlock) {
-      const std::uint8_t* super = matrix.panel(panel) + static_cast<std::size_t>(i / D::kBlocks) * D::kSuperblock;
+      const std::uint8_t* super =
+          matrix.panel(panel) + static_cast<std::size_t>(i / D::kBlocks) * D::kSuperblock;
       I w[8];
       F s[2], m[2];
       D::codes(super + D::kHeader + i % D::kBlocks * D::kCodes, w);
@@ -222,14 +247,16 @@ struct Matmul {
                     std::size_t stride, std::uint8_t* scratch) {
     for (int p = 0; p < panels; ++p) {
       if constexpr (type <= PackedType::kBF16) {
-        floats<type>(matrix.panel(first_panel + p), matrix.columns, a.values, a, true, out + p * kPanelRows, stride);
+        floats<type>(matrix.panel(first_panel + p), matrix.columns, a.values, a, true, out + p * kPanelRows,
+                     stride);
       } else {
         const int blocks = matrix.columns / kBlock;
         for (int done = 0; done < blocks; done += kScratchBlocks) {
           const int count = std::min(kScratchBlocks, blocks - done);
           decode_floats<type>(matrix, first_panel + p, done, count, reinterpret_cast<float*>(scratch));
-          floats<PackedType::kF32>(scratch, count * kBlock, a.values + static_cast<std::size_t>(done) * kBlock, a,
-                                   done == 0, out + p * kPanelRows, stride);
+          floats<PackedType::kF32>(scratch, count * kBlock,
+                                   a.values + static_cast<std::size_t>(done) * kBlock, a, done == 0,
+                                   out + p * kPanelRows, stride);
         }
       }
     }
@@ -239,37 +266,53 @@ struct Matmul {
   template <class Body>
   static void with_type(PackedType type, Body body) {
     switch (type) {
-      case PackedType::kF32: return body.template operator()<PackedType::kF32>();
-      case PackedType::kF16: return body.template operator()<PackedType::kF16>();
-      case PackedType::kBF16: return body.template operator()<PackedType::kBF16>();
-      case PackedType::kQ4_0: return body.template operator()<PackedType::kQ4_0>();
-      case PackedType::kQ4_1: return body.template operator()<PackedType::kQ4_1>();
-      case PackedType::kQ5_0: return body.template operator()<PackedType::kQ5_0>();
-      case PackedType::kQ5_1: return body.template operator()<PackedType::kQ5_1>();
-      case PackedType::kQ8_0: return body.template operator()<PackedType::kQ8_0>();
-      case PackedType::kIQ4_NL: return body.template operator()<PackedType::kIQ4_NL>();
-      case PackedType::kQ2_K: return body.template operator()<PackedType::kQ2_K>();
-      case PackedType::kQ3_K: return body.template operator()<PackedType::kQ3_K>();
-      case PackedType::kQ4_K: return body.template operator()<PackedType::kQ4_K>();
-      case PackedType::kQ5_K: return body.template operator()<PackedType::kQ5_K>();
-      case PackedType::kQ6_K: return body.template operator()<PackedType::kQ6_K>();
-      case PackedType::kIQ4_XS: return body.template operator()<PackedType::kIQ4_XS>();
+      case PackedType::kF32:
+        return body.template operator()<PackedType::kF32>();
+      case PackedType::kF16:
+        return body.template operator()<PackedType::kF16>();
+      case PackedType::kBF16:
+        return body.template operator()<PackedType::kBF16>();
+      case PackedType::kQ4_0:
+        return body.template operator()<PackedType::kQ4_0>();
+      case PackedType::kQ4_1:
+        return body.template operator()<PackedType::kQ4_1>();
+      case PackedType::kQ5_0:
+        return body.template operator()<PackedType::kQ5_0>();
+      case PackedType::kQ5_1:
+        return body.template operator()<PackedType::kQ5_1>();
+      case PackedType::kQ8_0:
+        return body.template operator()<PackedType::kQ8_0>();
+      case PackedType::kIQ4_NL:
+        return body.template operator()<PackedType::kIQ4_NL>();
+      case PackedType::kQ2_K:
+        return body.template operator()<PackedType::kQ2_K>();
+      case PackedType::kQ3_K:
+        return body.template operator()<PackedType::kQ3_K>();
+      case PackedType::kQ4_K:
+        return body.template operator()<PackedType::kQ4_K>();
+      case PackedType::kQ5_K:
+        return body.template operator()<PackedType::kQ5_K>();
+      case PackedType::kQ6_K:
+        return body.template operator()<PackedType::kQ6_K>();
+      case PackedType::kIQ4_XS:
+        return body.template operator()<PackedType::kIQ4_XS>();
     }
   }
 
   static void run(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a, float* out,
                   std::size_t stride, std::uint8_t* scratch) {
     with_type(matrix.type, [&]<PackedType type>() {
-      if constexpr (type <= PackedType::kBF16) exact<type>(matrix, first_panel, panels, a, out, stride, scratch);
-      else quantised<type>(matrix, first_panel, panels, a, out, stride, scratch);
+      if constexpr (type <= PackedType::kBF16)
+        exact<type>(matrix, first_panel, panels, a, out, stride, scratch);
+      else
+        quantised<type>(matrix, first_panel, panels, a, out, stride, scratch);
     });
   }
 
-  static void run_exact(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a, float* out,
-                        std::size_t stride, std::uint8_t* scratch) {
-    with_type(matrix.type, [&]<PackedType type>() {
-      exact<type>(matrix, first_panel, panels, a, out, stride, scratch);
-    });
+  static void run_exact(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a,
+                        float* out, std::size_t stride, std::uint8_t* scratch) {
+    with_type(matrix.type,
+              [&]<PackedType type>() { exact<type>(matrix, first_panel, panels, a, out, stride, scratch); });
   }
 };
 

@@ -14,7 +14,8 @@ AlignedBytes::AlignedBytes(std::size_t size) : size_(size) {
   void* map = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (map == MAP_FAILED) throw std::bad_alloc();
   data_ = static_cast<std::uint8_t*>(map);
-  // Streaming weights through 4 KiB pages misses the TLB once a page; advice only, a refusal costs speed alone.
+  // Streaming weights through 4 KiB pages misses the TLB once a page; advice only, a refusal costs speed
+  // alone.
   if (size >= kHugePage) madvise(map, size, MADV_HUGEPAGE);
 }
 

@@ -1,5 +1,5 @@
-// From the row-wise blocks of a file to panels. What every format means is defined by gguf/dequantize; the tests
-// compare both, weight by weight.
+// From the row-wise blocks of a file to panels. What every format means is defined by gguf/dequantize; the
+// tests compare both, weight by weight.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -81,7 +81,8 @@ void unpack_q3_k(const std::uint8_t* p, RowBlock& out) {
     for (int j = 0; j < 4; ++j) {
       for (int l = 0; l < 32; ++l) {
         const int bit = (high[l] >> (4 * n + j)) & 1;
-        out.codes[128 * n + 32 * j + l] = static_cast<std::uint8_t>(((qs[32 * n + l] >> (2 * j)) & 3) | (bit << 2));
+        out.codes[128 * n + 32 * j + l] =
+            static_cast<std::uint8_t>(((qs[32 * n + l] >> (2 * j)) & 3) | (bit << 2));
       }
     }
   }
@@ -158,46 +159,68 @@ void unpack(TensorType type, const std::uint8_t* p, RowBlock& out) {
       out.d = half_at(p);
       for (int i = 0; i < 32; ++i) out.codes[i] = p[2 + i] ^ 0x80;
       break;
-    case TensorType::kQ2_K: unpack_q2_k(p, out); break;
-    case TensorType::kQ3_K: unpack_q3_k(p, out); break;
+    case TensorType::kQ2_K:
+      unpack_q2_k(p, out);
+      break;
+    case TensorType::kQ3_K:
+      unpack_q3_k(p, out);
+      break;
     case TensorType::kQ4_K:
       out.d = half_at(p);
       out.dmin = half_at(p + 2);
       unpack_scales_and_mins(p + 4, out);
       split_long_nibbles(p + 16, out.codes.data());
       break;
-    case TensorType::kQ5_K: unpack_q5_k(p, out); break;
-    case TensorType::kQ6_K: unpack_q6_k(p, out); break;
-    case TensorType::kIQ4_XS: unpack_iq4_xs(p, out); break;
-    default: AGON_CHECK(false);
+    case TensorType::kQ5_K:
+      unpack_q5_k(p, out);
+      break;
+    case TensorType::kQ6_K:
+      unpack_q6_k(p, out);
+      break;
+    case TensorType::kIQ4_XS:
+      unpack_iq4_xs(p, out);
+      break;
+    default:
+      AGON_CHECK(false);
   }
 }
 
 // What a format keeps besides its codes, in the order of the bytes of a superblock.
 struct Parts {
-  int blocks = 1;      // blocks of 32 columns
-  bool dmin = false;   // f16 minimum or its scale
-  int scales = 0;      // bytes a row
-  int mins = 0;        // bytes a row
+  int blocks = 1;     // blocks of 32 columns
+  bool dmin = false;  // f16 minimum or its scale
+  int scales = 0;     // bytes a row
+  int mins = 0;       // bytes a row
   bool nibbles = false, pairs = false, bits = false, bytes = false;
 };
 
 Parts parts_of(PackedType type) {
   switch (type) {
     case PackedType::kQ4_0:
-    case PackedType::kIQ4_NL: return {.nibbles = true};
-    case PackedType::kQ4_1: return {.dmin = true, .nibbles = true};
-    case PackedType::kQ5_0: return {.nibbles = true, .bits = true};
-    case PackedType::kQ5_1: return {.dmin = true, .nibbles = true, .bits = true};
-    case PackedType::kQ8_0: return {.bytes = true};
-    case PackedType::kQ2_K: return {.blocks = 8, .dmin = true, .scales = 16, .pairs = true};
-    case PackedType::kQ3_K: return {.blocks = 8, .scales = 16, .pairs = true, .bits = true};
-    case PackedType::kQ4_K: return {.blocks = 8, .dmin = true, .scales = 8, .mins = 8, .nibbles = true};
+    case PackedType::kIQ4_NL:
+      return {.nibbles = true};
+    case PackedType::kQ4_1:
+      return {.dmin = true, .nibbles = true};
+    case PackedType::kQ5_0:
+      return {.nibbles = true, .bits = true};
+    case PackedType::kQ5_1:
+      return {.dmin = true, .nibbles = true, .bits = true};
+    case PackedType::kQ8_0:
+      return {.bytes = true};
+    case PackedType::kQ2_K:
+      return {.blocks = 8, .dmin = true, .scales = 16, .pairs = true};
+    case PackedType::kQ3_K:
+      return {.blocks = 8, .scales = 16, .pairs = true, .bits = true};
+    case PackedType::kQ4_K:
+      return {.blocks = 8, .dmin = true, .scales = 8, .mins = 8, .nibbles = true};
     case PackedType::kQ5_K:
       return {.blocks = 8, .dmin = true, .scales = 8, .mins = 8, .nibbles = true, .bits = true};
-    case PackedType::kQ6_K: return {.blocks = 8, .scales = 16, .nibbles = true, .pairs = true};
-    case PackedType::kIQ4_XS: return {.blocks = 8, .scales = 8, .nibbles = true};
-    default: return {};
+    case PackedType::kQ6_K:
+      return {.blocks = 8, .scales = 16, .nibbles = true, .pairs = true};
+    case PackedType::kIQ4_XS:
+      return {.blocks = 8, .scales = 8, .nibbles = true};
+    default:
+      return {};
   }
 }
 
@@ -268,7 +291,9 @@ void pack_floats(const PackSource& source, const std::uint8_t* const* rows, int 
     for (int k = 0; k < columns; ++k) {
       int from = k;
       if (!source.column_order.empty()) {
-        from = k < static_cast<int>(source.column_order.size()) ? source.column_order[static_cast<std::size_t>(k)] : -1;
+        from = k < static_cast<int>(source.column_order.size())
+                   ? source.column_order[static_cast<std::size_t>(k)]
+                   : -1;
       }
       if (from < 0 || from >= source.columns) continue;
       std::memcpy(to + static_cast<std::size_t>(k) * kPanelRows + r,
@@ -293,21 +318,36 @@ const RowBlock& zero_block() {
 
 PackedType packed_type(TensorType type) {
   switch (type) {
-    case TensorType::kF32: return PackedType::kF32;
-    case TensorType::kF16: return PackedType::kF16;
-    case TensorType::kBF16: return PackedType::kBF16;
-    case TensorType::kQ4_0: return PackedType::kQ4_0;
-    case TensorType::kQ4_1: return PackedType::kQ4_1;
-    case TensorType::kQ5_0: return PackedType::kQ5_0;
-    case TensorType::kQ5_1: return PackedType::kQ5_1;
-    case TensorType::kQ8_0: return PackedType::kQ8_0;
-    case TensorType::kIQ4_NL: return PackedType::kIQ4_NL;
-    case TensorType::kQ2_K: return PackedType::kQ2_K;
-    case TensorType::kQ3_K: return PackedType::kQ3_K;
-    case TensorType::kQ4_K: return PackedType::kQ4_K;
-    case TensorType::kQ5_K: return PackedType::kQ5_K;
-    case TensorType::kQ6_K: return PackedType::kQ6_K;
-    case TensorType::kIQ4_XS: return PackedType::kIQ4_XS;
+    case TensorType::kF32:
+      return PackedType::kF32;
+    case TensorType::kF16:
+      return PackedType::kF16;
+    case TensorType::kBF16:
+      return PackedType::kBF16;
+    case TensorType::kQ4_0:
+      return PackedType::kQ4_0;
+    case TensorType::kQ4_1:
+      return PackedType::kQ4_1;
+    case TensorType::kQ5_0:
+      return PackedType::kQ5_0;
+    case TensorType::kQ5_1:
+      return PackedType::kQ5_1;
+    case TensorType::kQ8_0:
+      return PackedType::kQ8_0;
+    case TensorType::kIQ4_NL:
+      return PackedType::kIQ4_NL;
+    case TensorType::kQ2_K:
+      return PackedType::kQ2_K;
+    case TensorType::kQ3_K:
+      return PackedType::kQ3_K;
+    case TensorType::kQ4_K:
+      return PackedType::kQ4_K;
+    case TensorType::kQ5_K:
+      return PackedType::kQ5_K;
+    case TensorType::kQ6_K:
+      return PackedType::kQ6_K;
+    case TensorType::kIQ4_XS:
+      return PackedType::kIQ4_XS;
   }
   AGON_CHECK(false);
   return PackedType::kF32;
@@ -317,8 +357,8 @@ PackedTraits packed_traits(PackedType type) {
   if (type == PackedType::kF32) return {kBlock, std::size_t{4} * kBlock * kPanelRows};
   if (is_float(type)) return {kBlock, std::size_t{2} * kBlock * kPanelRows};
   const Parts parts = parts_of(type);
-  const std::size_t codes = (parts.bytes ? 512 : 0) + (parts.nibbles ? 256 : 0) + (parts.pairs ? 128 : 0) +
-                            (parts.bits ? 64 : 0);
+  const std::size_t codes =
+      (parts.bytes ? 512 : 0) + (parts.nibbles ? 256 : 0) + (parts.pairs ? 128 : 0) + (parts.bits ? 64 : 0);
   const std::size_t row = 2 + (parts.dmin ? 2 : 0) + static_cast<std::size_t>(parts.scales + parts.mins);
   return {kBlock * parts.blocks, row * kPanelRows + codes * static_cast<std::size_t>(parts.blocks)};
 }
@@ -327,7 +367,8 @@ PackedMatrix make_packed(const PackSource& source, int rows) {
   PackedMatrix matrix;
   matrix.type = packed_type(source.type);
   matrix.rows = rows;
-  matrix.columns = source.column_order.empty() ? source.columns : static_cast<int>(source.column_order.size());
+  matrix.columns =
+      source.column_order.empty() ? source.columns : static_cast<int>(source.column_order.size());
   if (is_float(matrix.type)) matrix.columns = (matrix.columns + kBlock - 1) / kBlock * kBlock;
   matrix.panels = (rows + kPanelRows - 1) / kPanelRows;
   const PackedTraits traits = packed_traits(matrix.type);
@@ -353,7 +394,8 @@ void pack_panel(const PackSource& source, int panel, PackedMatrix& matrix) {
         reinterpret_cast<const std::uint8_t*>(source.bytes.data()) + index * row_bytes;
   }
   std::uint8_t* out = matrix.data.data() + static_cast<std::size_t>(panel) * matrix.panel_bytes;
-  if (matrix.type == PackedType::kF32) return pack_floats<std::uint32_t>(source, rows.data(), matrix.columns, out);
+  if (matrix.type == PackedType::kF32)
+    return pack_floats<std::uint32_t>(source, rows.data(), matrix.columns, out);
   if (is_float(matrix.type)) return pack_floats<std::uint16_t>(source, rows.data(), matrix.columns, out);
 
   const PackedTraits traits = packed_traits(matrix.type);

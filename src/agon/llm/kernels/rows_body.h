@@ -12,8 +12,8 @@ struct Rows {
   using F = typename L::F;
   using I = typename L::I;
 
-  /// exp(x) to 2e-7 relative for x in [-87, 88]; exactly 0 below -87. Cody-Waite reduction by ln 2 in two parts and
-  /// the Taylor polynomial of degree 7 on [-ln2/2, ln2/2], whose remainder is below 6e-9.
+  /// exp(x) to 2e-7 relative for x in [-87, 88]; exactly 0 below -87. Cody-Waite reduction by ln 2 in two
+  /// parts and the Taylor polynomial of degree 7 on [-ln2/2, ln2/2], whose remainder is below 6e-9.
   static F exp(F x) {
     const F lowest = L::set1(-87.0F);
     const F clamped = L::max(x, lowest);
@@ -129,8 +129,8 @@ struct Rows {
     *largest = L::largest(best);
     *place = 0;
     while (*place + 1 < n && x[*place] != *largest) ++*place;
-    // Lane sums of at most a few thousand numbers each in (0, 1] lose nothing that matters in float; the lanes are
-    // folded in double.
+    // Lane sums of at most a few thousand numbers each in (0, 1] lose nothing that matters in float; the
+    // lanes are folded in double.
     double total = 0;
     const F top = L::set1(*largest);
     for (int begin = 0; begin < n; begin += 1024) {

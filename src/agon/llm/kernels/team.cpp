@@ -75,7 +75,8 @@ void Team::run(const std::function<void(Member&)>& work) {
 void Team::loop(int index) {
   std::size_t seen = 0;
   while (true) {
-    for (int spins = 0; job_.load(std::memory_order_acquire) == seen && spins < kIdleSpins; ++spins) _mm_pause();
+    for (int spins = 0; job_.load(std::memory_order_acquire) == seen && spins < kIdleSpins; ++spins)
+      _mm_pause();
     job_.wait(seen, std::memory_order_acquire);
     ++seen;
     if (stop_.load()) return;

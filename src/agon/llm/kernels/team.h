@@ -1,5 +1,5 @@
-// Threads that run one function together, step by step: the engine's own, because a hand-over between the small
-// steps of a layer must take well under a microsecond.
+// Threads that run one function together, step by step: the engine's own, because a hand-over between the
+// small steps of a layer must take well under a microsecond.
 #pragma once
 
 #include <atomic>

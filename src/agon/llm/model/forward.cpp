@@ -126,7 +126,8 @@ void Forward::run_piece(const Piece& piece, const Batch& batch, BatchResult& res
 
 void Forward::panels(const PackedMatrix& matrix, int first, int count, const Activations& inputs, float* out,
                      std::size_t stride, std::uint8_t* scratch) const {
-  (options_.exact ? kernels_.matmul_exact : kernels_.matmul)(matrix, first, count, inputs, out, stride, scratch);
+  (options_.exact ? kernels_.matmul_exact : kernels_.matmul)(matrix, first, count, inputs, out, stride,
+                                                             scratch);
 }
 
 void Forward::into_blocks(const float* values, int count, ActivationBlock* to) const {
@@ -152,7 +153,8 @@ void Forward::multiply(Member& member, const Activations& inputs, std::span<cons
   }
 }
 
-// Everything between the products of queries, keys and values and the attention: biases, norms, rope, the cache.
+// Everything between the products of queries, keys and values and the attention: biases, norms, rope, the
+// cache.
 void Forward::positions(Member& member, const Piece& piece, int index) {
   const ModelConfig& config = weights_.config();
   const LayerWeights& layer = weights_.layer(index);
@@ -164,9 +166,11 @@ void Forward::positions(Member& member, const Piece& piece, int index) {
     float* query = query_.as<float>() + wide(row) * query_stride_;
     float* key = key_.as<float>() + wide(row) * key_stride_;
     float* value = value_.as<float>() + wide(row) * value_stride_;
-    if (!layer.query_bias.empty()) kernels_.add(query, layer.query_bias.data(), static_cast<int>(query_stride_));
+    if (!layer.query_bias.empty())
+      kernels_.add(query, layer.query_bias.data(), static_cast<int>(query_stride_));
     if (!layer.key_bias.empty()) kernels_.add(key, layer.key_bias.data(), static_cast<int>(key_stride_));
-    if (!layer.value_bias.empty()) kernels_.add(value, layer.value_bias.data(), static_cast<int>(value_stride_));
+    if (!layer.value_bias.empty())
+      kernels_.add(value, layer.value_bias.data(), static_cast<int>(value_stride_));
     const float* cosines = turn(rope, row);
     const float* sines = cosines + pairs;
     for (int head = 0; head < config.heads; ++head) {
@@ -182,7 +186,8 @@ void Forward::positions(Member& member, const Piece& piece, int index) {
       float* k = key + head * key_length_;
       if (config.qk_norm) kernels_.rms_norm(k, layer.key_norm.data(), key_length_, epsilon, k);
       kernels_.rope(k, cosines, sines, pairs);
-      kernels_.store_key(cache_.type(), k, key_length_, position % kPageTokens, cache_.keys(index, head) + page);
+      kernels_.store_key(cache_.type(), k, key_length_, position % kPageTokens,
+                         cache_.keys(index, head) + page);
       kernels_.store_value(cache_.type(), value + head * value_length_, value_length_, position % kPageTokens,
                            cache_.values(index, head) + page);
     }
@@ -203,8 +208,8 @@ void Forward::attend(Member& member, const Piece& piece, int index) {
   int first = 0;  // pieces of the parts before
   int taken = member.take();
   for (const Part& part : piece.parts) {
-    // Queries of one sequence that share keys: rows times the heads of a group. Few of them are spread thinly, so
-    // that every thread has some.
+    // Queries of one sequence that share keys: rows times the heads of a group. Few of them are spread
+    // thinly, so that every thread has some.
     const int queries = part.count * group;
     const int spread = (piece.rows() * config.heads + 2 * member.size() - 1) / (2 * member.size());
     const int size = std::clamp(spread, 1, Activations::kTile);
@@ -238,9 +243,8 @@ void Forward::attend(Member& member, const Piece& piece, int index) {
   }
   if (!quantise_heads_) {
     member.barrier();
-    each_row(member, piece.rows(), false, [&](int row) {
-      into_blocks(attended_.row(row), attended_.columns, attended_.block(row, 0));
-    });
+    each_row(member, piece.rows(), false,
+             [&](int row) { into_blocks(attended_.row(row), attended_.columns, attended_.block(row, 0)); });
   }
 }
 
@@ -281,7 +285,9 @@ void Forward::work(Member& member, const Piece& piece, const Batch& batch, Batch
   const auto at = [&](int row) { return x + wide(row) * wide(embedding_); };
   const auto added = [&](int row) { return block_out_.as<float>() + wide(row) * output_stride_; };
   const auto epsilon = static_cast<float>(config.norm_epsilon);
-  const auto next = [&] { if (!own) member.barrier(); };
+  const auto next = [&] {
+    if (!own) member.barrier();
+  };
   const auto norm_into = [&](int row, const std::vector<float>& weight) {
     kernels_.rms_norm(at(row), weight.data(), embedding_, epsilon, stream.normed.row(row));
     into_blocks(stream.normed.row(row), embedding_, stream.normed.block(row, 0));
@@ -342,8 +348,8 @@ void Forward::work(Member& member, const Piece& piece, const Batch& batch, Batch
       add_block(row, layer.post_attention_norm, layer.output_bias);
       norm_into(row, layer.feed_forward_norm);
     });
-    // Where every thread adds for itself, all must have read block_out_ before it is written again: the barrier
-    // after the gates sees to that.
+    // Where every thread adds for itself, all must have read block_out_ before it is written again: the
+    // barrier after the gates sees to that.
     next();
     feed_forward(member, stream.normed.view(rows), layer);
     member.barrier();
@@ -358,7 +364,8 @@ void Forward::work(Member& member, const Piece& piece, const Batch& batch, Batch
       add_block(row, weights_.layer(layers - 1).post_feed_forward_norm, none);
     }
     if (batch.stop_layer >= 0 && (!own || member.index() == 0)) {
-      std::copy_n(at(row), embedding_, result.hidden.begin() + wide(piece.first_row + row) * wide(embedding_));
+      std::copy_n(at(row), embedding_,
+                  result.hidden.begin() + wide(piece.first_row + row) * wide(embedding_));
     }
   });
   next();

@@ -1,9 +1,9 @@
 // The forward pass: tokens of several sequences in, log-probabilities, logits or hidden states out.
 //
-// All threads of the team go through the same function together, with barriers between the steps of a layer; inside
-// a step they take pieces of work from a shared counter. Every number is computed by one fixed chain of operations
-// (kernels.h), so results do not depend on what else is in the batch, on the number of threads, or on whether a
-// prefix came from the cache.
+// All threads of the team go through the same function together, with barriers between the steps of a layer;
+// inside a step they take pieces of work from a shared counter. Every number is computed by one fixed chain
+// of operations (kernels.h), so results do not depend on what else is in the batch, on the number of threads,
+// or on whether a prefix came from the cache.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,8 @@
 
 namespace agon::llm {
 
-/// New tokens for some sequences, and what is wanted of them. Rows are the tokens, in order over all segments.
+/// New tokens for some sequences, and what is wanted of them. Rows are the tokens, in order over all
+/// segments.
 struct Batch {
   struct Segment {
     int sequence;  ///< Of the cache; each at most once in a batch.
@@ -33,7 +34,7 @@ struct Batch {
   std::vector<Segment> segments;
   std::vector<int> logit_rows;  ///< Rows whose logits are wanted, ascending.
   std::vector<Target> targets;  ///< Ascending by row; several for one row are welcome.
-  int stop_layer = -1;          ///< If not negative: only this many layers are run, and hidden states come out.
+  int stop_layer = -1;  ///< If not negative: only this many layers are run, and hidden states come out.
 };
 
 struct TargetScore {
@@ -57,7 +58,8 @@ class Forward {
   Forward(const Weights& weights, KvCache& cache, Team& team, const Options& options);
   Forward(const Weights& weights, KvCache& cache, Team& team) : Forward(weights, cache, team, Options()) {}
 
-  /// Appends the batch's tokens to their sequences. An error when the cache is full; sequences are then as before.
+  /// Appends the batch's tokens to their sequences. An error when the cache is full; sequences are then as
+  /// before.
   [[nodiscard]] Status run(const Batch& batch, BatchResult& result);
 
   [[nodiscard]] KvCache& cache() { return cache_; }
@@ -88,7 +90,9 @@ class Forward {
     int columns = 0;
     AlignedBytes values, blocks;
     void reserve(int rows, int width);
-    [[nodiscard]] float* row(int index) { return values.as<float>() + static_cast<std::size_t>(index) * stride; }
+    [[nodiscard]] float* row(int index) {
+      return values.as<float>() + static_cast<std::size_t>(index) * stride;
+    }
     [[nodiscard]] ActivationBlock* block(int row, int block) {
       return blocks.as<ActivationBlock>() + Activations::block_index(row, block, columns);
     }
@@ -96,8 +100,8 @@ class Forward {
       return {rows, columns, blocks.as<ActivationBlock>(), values.as<float>(), stride};
     }
   };
-  // The residual stream and its normed form; one for all threads, or one for each where few rows make it cheaper to
-  // do the same work on every thread than to hand it over.
+  // The residual stream and its normed form; one for all threads, or one for each where few rows make it
+  // cheaper to do the same work on every thread than to hand it over.
   struct Stream {
     AlignedBytes x;
     Inputs normed;
@@ -134,7 +138,8 @@ class Forward {
   void merge_scores(const Piece& piece, const Batch& batch, BatchResult& result);
   [[nodiscard]] float* turn(int rope, int row) {
     return turns_[static_cast<std::size_t>(rope)].as<float>() +
-           static_cast<std::size_t>(row) * static_cast<std::size_t>(config().ropes[static_cast<std::size_t>(rope)].dimensions);
+           static_cast<std::size_t>(row) *
+               static_cast<std::size_t>(config().ropes[static_cast<std::size_t>(rope)].dimensions);
   }
 
   const Weights& weights_;

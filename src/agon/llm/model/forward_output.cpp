@@ -1,5 +1,5 @@
-// The last step of a forward pass: from hidden states to logits and log-probabilities, the vocabulary in chunks so
-// that no buffer is as long as it.
+// The last step of a forward pass: from hidden states to logits and log-probabilities, the vocabulary in
+// chunks so that no buffer is as long as it.
 #include <algorithm>
 #include <cmath>
 
@@ -62,7 +62,8 @@ void Forward::read_out(Member& member, const Piece& piece, Stream& stream, const
       }
       for (; target != batch.targets.end() && target->row == row; ++target) {
         if (target->token >= first && target->token < first + words) {
-          target_logits_[static_cast<std::size_t>(target - batch.targets.begin())] = logits[target->token - first];
+          target_logits_[static_cast<std::size_t>(target - batch.targets.begin())] =
+              logits[target->token - first];
         }
       }
     }

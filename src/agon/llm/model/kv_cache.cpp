@@ -14,8 +14,8 @@ Result<KvCache> KvCache::create(const ModelConfig& config, CacheType type, int t
   const int key_length = padded_head(config.key_length);
   const int value_length = padded_head(config.value_length);
   if (type == CacheType::kQ8_0 && (key_length % kBlock != 0 || value_length % kBlock != 0)) {
-    return fail(fmt::format("a cache of Q8_0 needs heads of a multiple of {} numbers; this model has {}", kBlock,
-                            config.key_length));
+    return fail(fmt::format("a cache of Q8_0 needs heads of a multiple of {} numbers; this model has {}",
+                            kBlock, config.key_length));
   }
   if (tokens < 1) return fail("a cache needs room for at least one token");
   KvCache cache;
@@ -94,7 +94,8 @@ Status KvCache::extend(int sequence, int count) {
   AGON_CHECK(it.open && count >= 0);
   const auto wanted = static_cast<std::size_t>((it.length + count + kPageTokens - 1) / kPageTokens);
   // A shared page that is only partly filled must be our own before it is written on.
-  const bool copy = count > 0 && it.length % kPageTokens != 0 && users_[static_cast<std::size_t>(it.pages.back())] > 1;
+  const bool copy =
+      count > 0 && it.length % kPageTokens != 0 && users_[static_cast<std::size_t>(it.pages.back())] > 1;
   if (wanted - it.pages.size() + (copy ? 1 : 0) > free_.size()) {
     return fail(fmt::format("the cache of {} tokens is full", users_.size() * kPageTokens));
   }

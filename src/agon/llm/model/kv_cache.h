@@ -16,12 +16,12 @@ namespace agon::llm {
 /// Head sizes as the kernels take them: filled up with zeros to a multiple of 16.
 [[nodiscard]] constexpr int padded_head(int length) { return (length + 15) / 16 * 16; }
 
-/// A pool of pages and the sequences that use them. A page that several sequences share is never written: a sequence
-/// that goes on from the middle of one gets its own copy first. Not thread-safe; reading pages is.
+/// A pool of pages and the sequences that use them. A page that several sequences share is never written: a
+/// sequence that goes on from the middle of one gets its own copy first. Not thread-safe; reading pages is.
 class KvCache {
  public:
-  /// Room for `tokens` positions in all (filled up to whole pages). Memory is taken from the system as it is used.
-  /// An error when `type` does not fit the heads (kQ8_0 needs multiples of 32).
+  /// Room for `tokens` positions in all (filled up to whole pages). Memory is taken from the system as it is
+  /// used. An error when `type` does not fit the heads (kQ8_0 needs multiples of 32).
   static Result<KvCache> create(const ModelConfig& config, CacheType type, int tokens);
 
   /// A new, empty sequence.
@@ -31,12 +31,14 @@ class KvCache {
   void close(int sequence);
   /// Forgets what lies beyond `length` positions.
   void truncate(int sequence, int length);
-  /// Makes room for `count` more positions and counts them as there; an error when the pool is used up, which leaves
-  /// the sequence as it was.
+  /// Makes room for `count` more positions and counts them as there; an error when the pool is used up, which
+  /// leaves the sequence as it was.
   [[nodiscard]] Status extend(int sequence, int count);
 
   [[nodiscard]] int length(int sequence) const { return sequences_[index(sequence)].length; }
-  [[nodiscard]] std::span<const std::int32_t> pages(int sequence) const { return sequences_[index(sequence)].pages; }
+  [[nodiscard]] std::span<const std::int32_t> pages(int sequence) const {
+    return sequences_[index(sequence)].pages;
+  }
   [[nodiscard]] int free_pages() const { return static_cast<int>(free_.size()); }
   [[nodiscard]] int page_count() const { return static_cast<int>(users_.size()); }
 
@@ -57,7 +59,9 @@ class KvCache {
   KvCache() = default;
   [[nodiscard]] static std::size_t index(int sequence) { return static_cast<std::size_t>(sequence); }
   [[nodiscard]] std::uint8_t* base(int layer) { return layers_[static_cast<std::size_t>(layer)].data(); }
-  [[nodiscard]] std::size_t offset(int head) const { return static_cast<std::size_t>(head) * (key_bytes_ + value_bytes_); }
+  [[nodiscard]] std::size_t offset(int head) const {
+    return static_cast<std::size_t>(head) * (key_bytes_ + value_bytes_);
+  }
   [[nodiscard]] std::int32_t take_page();
   void release(std::int32_t page);
 

@@ -68,7 +68,8 @@ class Packer {
            std::vector<int> column_order = {}) {
     Job job{source_of(view), &matrix, view.tensor};
     if (!row_order.empty() && !is_identity(row_order)) job.source.row_order = std::move(row_order);
-    if (!column_order.empty() && !is_identity(column_order)) job.source.column_order = std::move(column_order);
+    if (!column_order.empty() && !is_identity(column_order))
+      job.source.column_order = std::move(column_order);
     const int rows = job.source.row_order.empty() ? static_cast<int>(view.rows)
                                                   : static_cast<int>(job.source.row_order.size());
     matrix = make_packed(job.source, rows);
@@ -78,7 +79,8 @@ class Packer {
   void run(Team& team) {
     constexpr int kGrain = 8;  // panels taken at a time
     std::vector<int> first(jobs_.size() + 1, 0);
-    for (std::size_t i = 0; i < jobs_.size(); ++i) first[i + 1] = first[i] + (jobs_[i].matrix->panels + kGrain - 1) / kGrain;
+    for (std::size_t i = 0; i < jobs_.size(); ++i)
+      first[i + 1] = first[i] + (jobs_[i].matrix->panels + kGrain - 1) / kGrain;
     team.run([&](Member& member) {
       std::size_t at = 0;
       for (int piece = member.take(); piece < first.back(); piece = member.take()) {
@@ -98,8 +100,8 @@ class Packer {
 };
 
 Status check_heads(const ModelConfig& config, const ModelTensors& tensors) {
-  const bool padded =
-      config.key_length != padded_head(config.key_length) || config.value_length != padded_head(config.value_length);
+  const bool padded = config.key_length != padded_head(config.key_length) ||
+                      config.value_length != padded_head(config.value_length);
   if (!padded) return {};
   if (config.qk_norm) return fail("heads that are no multiple of 16 numbers cannot be normed");
   for (const LayerTensors& layer : tensors.layers) {
@@ -160,12 +162,13 @@ Result<std::unique_ptr<Weights>> Weights::load(const gguf::File& file, Team& tea
 }
 
 void Weights::embed(std::int32_t token, std::span<float> out) const {
-  AGON_CHECK(token >= 0 && token < config_.vocabulary && out.size() == static_cast<std::size_t>(config_.embedding));
+  AGON_CHECK(token >= 0 && token < config_.vocabulary &&
+             out.size() == static_cast<std::size_t>(config_.embedding));
   const gguf::TypeTraits traits = gguf::type_traits(embedding_.tensor->type);
   const std::size_t row_bytes = out.size() / traits.elements * traits.bytes;
   gguf::dequantize(embedding_.tensor->type,
-                   embedding_.tensor->bytes.subspan((embedding_.first_row + static_cast<std::size_t>(token)) * row_bytes,
-                                                    row_bytes),
+                   embedding_.tensor->bytes.subspan(
+                       (embedding_.first_row + static_cast<std::size_t>(token)) * row_bytes, row_bytes),
                    out);
   if (config_.embedding_scale != 1.0) {
     const auto scale = static_cast<float>(config_.embedding_scale);

@@ -14,8 +14,9 @@
 
 namespace agon::llm {
 
-/// One layer. Heads of queries, keys and values are filled up with zeros to padded_head() numbers, and dimensions
-/// that turn together as neighbours are moved half a head apart, so that the kernels see one kind of rope only.
+/// One layer. Heads of queries, keys and values are filled up with zeros to padded_head() numbers, and
+/// dimensions that turn together as neighbours are moved half a head apart, so that the kernels see one kind
+/// of rope only.
 struct LayerWeights {
   std::vector<float> attention_norm, query_norm, key_norm, post_attention_norm, feed_forward_norm,
       post_feed_forward_norm;
@@ -26,12 +27,14 @@ struct LayerWeights {
 /// All weights. Immutable after loading; shared by everything that runs the model.
 class Weights {
  public:
-  /// Repacks every matrix with the team's threads. `file` must outlive this: token embeddings are read from it. Pages
-  /// of the mapping that are not needed any more are given back.
+  /// Repacks every matrix with the team's threads. `file` must outlive this: token embeddings are read from
+  /// it. Pages of the mapping that are not needed any more are given back.
   static Result<std::unique_ptr<Weights>> load(const gguf::File& file, Team& team);
 
   [[nodiscard]] const ModelConfig& config() const { return config_; }
-  [[nodiscard]] const LayerWeights& layer(int index) const { return layers_[static_cast<std::size_t>(index)]; }
+  [[nodiscard]] const LayerWeights& layer(int index) const {
+    return layers_[static_cast<std::size_t>(index)];
+  }
   [[nodiscard]] const PackedMatrix& output() const { return output_; }
   [[nodiscard]] std::span<const float> output_norm() const { return output_norm_; }
   /// The scaled embedding of a token, E floats.
