@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,14 +26,30 @@ struct RopeConfig {
   int original_context = 0;       ///< Trained context, for YaRN and llama3.
   double beta_fast = 32.0;        ///< YaRN.
   double beta_slow = 1.0;         ///< YaRN.
+  double low_frequency = 1.0;     ///< kLlama3: wavelengths above original_context / this are divided fully,
+  double high_frequency = 4.0;    ///< those below original_context / this not at all.
   double attention_factor = 1.0;  ///< Both cosine and sine are multiplied by it (YaRN, longrope).
   /// dimensions/2 divisors of the frequencies ("rope_freqs.weight" of Llama 3.1, rope_factors of Phi 3);
-  /// empty when the file has none. They replace the formula of `scaling` kLlama3.
+  /// empty when the file has none. They replace the formula of `scaling` kLlama3 and come before the others.
   std::vector<float> divisors;
 
   /// Angle per position for every pair, radians; dimensions/2 values. Sources: RoFormer (arXiv 2104.09864),
-  /// YaRN (arXiv 2309.00071, section 3.4), Llama 3.1 model card for kLlama3.
+  /// YaRN (arXiv 2309.00071, section 3.2), kNtk: theta times factor^(d/(d-2)) (bloc97, "NTK-aware scaled
+  /// RoPE"), kLlama3: wavelengths as in Meta's reference model code for Llama 3.1.
   [[nodiscard]] std::vector<double> frequencies() const;
+};
+
+/// What a run may choose instead of what the file says. The overrides reach the layers that see the whole
+/// context (all but gemma3's windowed ones).
+struct ConfigOptions {
+  /// The longest sequence that will be read; 0: as long as the file is meant for. Matters to files with two
+  /// sets of rope divisors ("longrope"), where it chooses the set once for the whole run: the short one is
+  /// for up to the original context, and is what 0 means.
+  int context = 0;
+  std::optional<double> rope_theta;
+  std::optional<RopeConfig::Scaling> rope_scaling;  ///< Replaces the file's scaling, divisors included.
+  std::optional<double> rope_factor;                ///< The context grows by it, from the original one.
+  std::optional<int> rope_original_context;         ///< Default: the file's, else its trained context.
 };
 
 /// The facts that may differ from layer to layer.
@@ -54,7 +71,7 @@ struct ModelConfig {
   int value_length = 0;
   int feed_forward = 0;
   int vocabulary = 0;
-  int context = 0;  ///< The length it was trained for.
+  int context = 0;  ///< The longest sequence that it is meant for, with its scaling.
   double norm_epsilon = 1e-5;
   Activation activation = Activation::kSilu;
   bool qk_norm = false;          ///< RMS norm of every query and key head before rope (qwen3, gemma3).
@@ -73,8 +90,11 @@ struct ModelConfig {
   [[nodiscard]] int value_width() const { return kv_heads * value_length; }
 
   /// Reads the configuration from a file's metadata by the file's architecture; refuses unknown ones by name
-  /// and lists those known; sizes are bounded and checked against one another.
-  static Result<ModelConfig> read(const gguf::File& file);
+  /// and lists those known. Refused too: sizes beyond the bounds in config.cpp, an embedding that is no
+  /// multiple of 32, heads that the KV heads don't divide, odd key or value lengths or ones above 512, more
+  /// turning dimensions than the key has, mixtures of experts, heads that differ from layer to layer,
+  /// epsilons, scales and frequencies that are not finite and positive.
+  static Result<ModelConfig> read(const gguf::File& file, const ConfigOptions& options = {});
 };
 
 /// A matrix of the model as stored: `rows` outputs from `columns` inputs, perhaps a slice of rows of a fused
@@ -86,7 +106,7 @@ struct MatrixView {
   explicit operator bool() const { return tensor != nullptr; }
 };
 
-/// Weights of one layer, by role; vectors are F32 tensors (checked), empty when the architecture has none.
+/// Weights of one layer, by role; vectors are finite, empty when the file has none.
 struct LayerTensors {
   std::vector<float> attention_norm, query_bias, key_bias, value_bias, query_norm, key_norm, output_bias;
   std::vector<float> post_attention_norm, feed_forward_norm, post_feed_forward_norm;
@@ -100,7 +120,8 @@ struct ModelTensors {
   std::vector<float> output_norm;
   std::vector<LayerTensors> layers;
 
-  /// Finds every tensor; a missing or misshapen one is an error that names it and the shape expected.
+  /// Finds every tensor; a missing or misshapen one is an error that names it and the shape expected. So is
+  /// a tensor that the architecture has no use for: such a file computes something else than this would.
   static Result<ModelTensors> read(const gguf::File& file, const ModelConfig& config);
 };
 
