@@ -1,0 +1,55 @@
+#include "agon/llm/engine/engine.h"
+
+#include <fmt/format.h>
+
+namespace agon::llm {
+
+Result<std::unique_ptr<Engine>> Engine::open(const std::string& path, const EngineOptions& options) {
+  AGON_ASSIGN(gguf::File file, gguf::File::open(path));
+  std::unique_ptr<Engine> engine(new Engine(std::move(file)));
+  engine->options_ = options;
+  const auto named = [&](Error error) {
+    if (error.file.empty()) error.file = path;
+    return std::unexpected(std::move(error));
+  };
+  auto tokenizer = Tokenizer::read(engine->file_.metadata());
+  if (!tokenizer) return named(tokenizer.error());
+  engine->tokenizer_ = std::move(*tokenizer);
+  engine->template_ = options.template_name.empty() ? ChatTemplate::read(engine->file_.metadata())
+                                                    : ChatTemplate::named(options.template_name);
+  if (!options.template_name.empty() && !engine->template_) return std::unexpected(engine->template_.error());
+  engine->team_ = std::make_unique<Team>(options.threads);
+  auto weights = Weights::load(engine->file_, *engine->team_);
+  if (!weights) return named(weights.error());
+  engine->weights_ = std::move(*weights);
+  if (engine->tokenizer_->vocabulary() > engine->config().vocabulary) {
+    return fail(fmt::format("the tokenizer has {} tokens, the embedding only {}",
+                            engine->tokenizer_->vocabulary(), engine->config().vocabulary),
+                path);
+  }
+  return engine;
+}
+
+Result<std::vector<Token>> Engine::encode_chat(std::span<const ChatMessage> messages) const {
+  if (!template_) return std::unexpected(template_.error());
+  AGON_ASSIGN(const std::string prompt, template_->render(messages, true));
+  return tokenizer_->encode(prompt, {.add_special = true, .parse_special = true});
+}
+
+Result<KvCache> Engine::make_cache(int tokens) const {
+  return KvCache::create(config(), options_.cache_type, tokens);
+}
+
+std::unique_ptr<Forward> Engine::make_forward(KvCache& cache) {
+  return std::make_unique<Forward>(*weights_, cache, *team_,
+                                   Forward::Options{.exact = options_.exact, .max_rows = options_.max_rows});
+}
+
+Status Engine::check_length(std::size_t tokens, const std::string& what) const {
+  const auto context = static_cast<std::size_t>(config().context);
+  if (tokens <= context) return {};
+  return fail(fmt::format("{} has {} tokens, {} more than the model's context of {}", what, tokens,
+                          tokens - context, context));
+}
+
+}  // namespace agon::llm
