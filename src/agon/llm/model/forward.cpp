@@ -143,8 +143,9 @@ void Forward::multiply(Member& member, const Activations& inputs, std::span<cons
     first[i + 1] = first[i] + (products[i].matrix->panels + grain - 1) / grain;
   }
   std::uint8_t* scratch = own_[wide(member.index())].kernel.data();
-  std::size_t at = 0;
-  for (int piece = member.take(); piece < first[products.size()]; piece = member.take()) {
+  const int pieces = first[products.size()];
+  for (int piece = member.take(pieces); piece < pieces; piece = member.take(pieces)) {
+    std::size_t at = 0;
     while (first[at + 1] <= piece) ++at;
     const Product& product = products[at];
     const int panel = (piece - first[at]) * grain;
@@ -205,41 +206,41 @@ void Forward::attend(Member& member, const Piece& piece, int index) {
   tile.softcap = static_cast<float>(config.attention_softcap);
   tile.type = cache_.type();
   std::uint8_t* scratch = own_[wide(member.index())].kernel.data();
-  int first = 0;  // pieces of the parts before
-  int taken = member.take();
-  for (const Part& part : piece.parts) {
-    // Queries of one sequence that share keys: rows times the heads of a group. Few of them are spread
-    // thinly, so that every thread has some.
-    const int queries = part.count * group;
-    const int spread = (piece.rows() * config.heads + 2 * member.size() - 1) / (2 * member.size());
-    const int size = std::clamp(spread, 1, Activations::kTile);
-    const int tiles = (queries + size - 1) / size;
-    for (; taken < first + tiles * config.kv_heads; taken = member.take()) {
-      const int head = (taken - first) % config.kv_heads;
-      // The last tiles see the most keys: they go first.
-      const int number = tiles - 1 - (taken - first) / config.kv_heads;
-      tile.rows = std::min(size, queries - number * size);
-      for (int i = 0; i < tile.rows; ++i) {
-        const int query = number * size + i;
-        const int row = part.row + query / group;
-        const int query_head = head * group + query % group;
-        tile.query[i] = query_.as<float>() + wide(row) * query_stride_ + query_head * key_length_;
-        tile.out[i] = attended_.row(row) + query_head * value_length_;
-        tile.position[i] = part.start + query / group;
-      }
-      tile.pages = cache_.pages(part.sequence).data();
-      tile.keys = cache_.keys(index, head);
-      tile.values = cache_.values(index, head);
-      kernels_.attention(tile, scratch);
-      if (!quantise_heads_) continue;
-      for (int i = 0; i < tile.rows; ++i) {
-        const int query = number * size + i;
-        const int query_head = head * group + query % group;
-        into_blocks(tile.out[i], value_length_,
-                    attended_.block(part.row + query / group, query_head * value_length_ / kBlock));
-      }
+  // Queries of one sequence that share keys: rows times the heads of a group. Few of them are spread thinly, so that
+  // every thread has some.
+  const int spread = (piece.rows() * config.heads + 2 * member.size() - 1) / (2 * member.size());
+  const int size = std::clamp(spread, 1, Activations::kTile);
+  const auto tiles_of = [&](const Part& part) { return (part.count * group + size - 1) / size; };
+  int total = 0;
+  for (const Part& part : piece.parts) total += tiles_of(part) * config.kv_heads;
+  const Part* part = piece.parts.data();
+  int first = 0;  // tiles of the parts before `part`
+  for (int taken = member.take(total); taken < total; taken = member.take(total)) {
+    if (taken < first) {  // a share before this member's own
+      part = piece.parts.data();
+      first = 0;
     }
-    first += tiles * config.kv_heads;
+    while (taken >= first + tiles_of(*part) * config.kv_heads) first += tiles_of(*part++) * config.kv_heads;
+    const int head = (taken - first) % config.kv_heads;
+    const int begin = (taken - first) / config.kv_heads * size;
+    tile.rows = std::min(size, part->count * group - begin);
+    for (int i = 0; i < tile.rows; ++i) {
+      const int row = part->row + (begin + i) / group;
+      const int query_head = head * group + (begin + i) % group;
+      tile.query[i] = query_.as<float>() + wide(row) * query_stride_ + query_head * key_length_;
+      tile.out[i] = attended_.row(row) + query_head * value_length_;
+      tile.position[i] = part->start + (begin + i) / group;
+    }
+    tile.pages = cache_.pages(part->sequence).data();
+    tile.keys = cache_.keys(index, head);
+    tile.values = cache_.values(index, head);
+    kernels_.attention(tile, scratch);
+    if (!quantise_heads_) continue;
+    for (int i = 0; i < tile.rows; ++i) {
+      const int query_head = head * group + (begin + i) % group;
+      into_blocks(tile.out[i], value_length_,
+                  attended_.block(part->row + (begin + i) / group, query_head * value_length_ / kBlock));
+    }
   }
   if (!quantise_heads_) {
     member.barrier();
@@ -257,7 +258,7 @@ void Forward::feed_forward(Member& member, const Activations& inputs, const Laye
   float* gate = own.gate.as<float>();
   float* up = own.up.as<float>();
   const int pieces = (layer.gate.panels + 1) / 2;
-  for (int piece = member.take(); piece < pieces; piece = member.take()) {
+  for (int piece = member.take(pieces); piece < pieces; piece = member.take(pieces)) {
     const int count = std::min(2, layer.gate.panels - 2 * piece);
     panels(layer.gate, 2 * piece, count, inputs, gate, kBlock, own.kernel.data());
     panels(layer.up, 2 * piece, count, inputs, up, kBlock, own.kernel.data());

@@ -168,7 +168,8 @@ void Forward::each_row(Member& member, int rows, bool own, Body body) {
     return;
   }
   const int grain = rows >= kRowGrain * member.size() ? kRowGrain : 1;
-  for (int piece = member.take(); piece * grain < rows; piece = member.take()) {
+  const int pieces = (rows + grain - 1) / grain;
+  for (int piece = member.take(pieces); piece < pieces; piece = member.take(pieces)) {
     for (int row = piece * grain; row < std::min(rows, (piece + 1) * grain); ++row) body(row);
   }
 }

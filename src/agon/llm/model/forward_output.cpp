@@ -37,7 +37,7 @@ void Forward::read_out(Member& member, const Piece& piece, Stream& stream, const
   float* strip = mine.strip.as<float>();
   const auto cap = static_cast<float>(config.final_softcap);
   const Activations inputs = stream.normed.view(wanted);
-  for (int chunk = member.take(); chunk < chunks; chunk = member.take()) {
+  for (int chunk = member.take(chunks); chunk < chunks; chunk = member.take(chunks)) {
     const int end = std::min((chunk + 1) * kChunkPanels, output.panels);
     for (int panel = chunk * kChunkPanels; panel < end; panel += kMatmulPanels) {
       panels(output, panel, std::min(kMatmulPanels, end - panel), inputs,

@@ -1,5 +1,6 @@
 #include "agon/llm/model/weights.h"
 
+#include <algorithm>
 #include <new>
 #include <numeric>
 
@@ -82,9 +83,9 @@ class Packer {
     for (std::size_t i = 0; i < jobs_.size(); ++i)
       first[i + 1] = first[i] + (jobs_[i].matrix->panels + kGrain - 1) / kGrain;
     team.run([&](Member& member) {
-      std::size_t at = 0;
-      for (int piece = member.take(); piece < first.back(); piece = member.take()) {
-        while (first[at + 1] <= piece) ++at;
+      for (int piece = member.take(first.back()); piece < first.back(); piece = member.take(first.back())) {
+        // Shares of other members may lie before this one's.
+        const std::size_t at = static_cast<std::size_t>(std::ranges::upper_bound(first, piece) - first.begin()) - 1;
         Job& job = jobs_[at];
         const int begin = (piece - first[at]) * kGrain;
         const int end = std::min(begin + kGrain, job.matrix->panels);
