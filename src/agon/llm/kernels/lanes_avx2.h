@@ -87,10 +87,6 @@ struct LanesAvx2 {
   static I zero_i() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
   static I set1_i(std::int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
   static I add_i(I x, I y) { return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)}; }
-  static void store_i(std::int32_t* p, I x) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x.a);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 8), x.b);
-  }
   template <int n>
   static I shl(I x) {
     return {_mm256_slli_epi32(x.a, n), _mm256_slli_epi32(x.b, n)};
@@ -181,6 +177,12 @@ struct LanesAvx2 {
     return {dp_wide_half(sum.a, w.a, x), dp_wide_half(sum.b, w.b, x)};
   }
 
+  static std::int32_t sum_i(I x) {
+    const __m256i eight = _mm256_add_epi32(x.a, x.b);
+    const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+    const __m128i two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
+    return _mm_cvtsi128_si32(two) + _mm_extract_epi32(two, 1);
+  }
   static float sum(F x) {
     const __m256 eight = _mm256_add_ps(x.a, x.b);
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));

@@ -59,7 +59,6 @@ struct LanesAvx512 {
   static I zero_i() { return _mm512_setzero_si512(); }
   static I set1_i(std::int32_t x) { return _mm512_set1_epi32(x); }
   static I add_i(I a, I b) { return _mm512_add_epi32(a, b); }
-  static void store_i(std::int32_t* p, I x) { _mm512_storeu_si512(p, x); }
   template <int n>
   static I shl(I x) {
     return _mm512_slli_epi32(x, n);
@@ -122,6 +121,7 @@ struct LanesAvx512 {
         sum, _mm512_madd_epi16(_mm512_maddubs_epi16(_mm512_abs_epi8(s), signed_x), _mm512_set1_epi16(1)));
   }
 
+  static std::int32_t sum_i(I x) { return _mm512_reduce_add_epi32(x); }
   static float sum(F x) {
     // The tree of LanesPlain::sum: lanes i and i+8, then i+4, i+2, i+1.
     const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));

@@ -133,7 +133,6 @@ struct LanesPlain {
   static I add_i(const I& a, const I& b) {
     return map_i([&](int i) { return a.v[i] + b.v[i]; });
   }
-  static void store_i(std::int32_t* p, const I& x) { std::memcpy(p, x.v, sizeof x.v); }
   template <int n>
   static I shl(const I& x) {
     return map_i([&](int i) { return x.v[i] * (1 << n); });
@@ -193,6 +192,11 @@ struct LanesPlain {
   }
   static I dp_wide(const I& sum, const I& w, const std::int8_t* four) { return dp(sum, w, four); }
 
+  static std::int32_t sum_i(const I& x) {
+    std::int32_t total = 0;
+    for (const std::int32_t lane : x.v) total += lane;
+    return total;
+  }
   // Lanes i and i+8, then i+4, i+2, i+1: the tree that registers are folded by.
   static float sum(F x) {
     for (int half = 8; half > 0; half /= 2) {

@@ -57,12 +57,8 @@ struct Rows {
       const I qb = L::round(L::mul(b, L::set1(inverse)));
       L::store_i8(out->q, qa);
       L::store_i8(out->q + 16, qb);
-      alignas(64) std::int32_t values[16];
-      L::store_i(values, qa);
-      std::int32_t first = 0, second = 0;
-      for (int j = 0; j < 16; ++j) first += values[j];
-      L::store_i(values, qb);
-      for (int j = 0; j < 16; ++j) second += values[j];
+      const std::int32_t first = L::sum_i(qa);
+      const std::int32_t second = L::sum_i(qb);
       out->d = d;
       out->sum = d * static_cast<float>(first + second);
       out->half[0] = d * static_cast<float>(first);

@@ -10,10 +10,36 @@ namespace {
 
 // Between two tokens the caller samples and prints; beyond this the threads sleep until they are called.
 constexpr int kIdleSpins = 20000;
+// A barrier inside a layer is met within microseconds unless another program took the core: then give it way.
+constexpr int kSpins = 4000;
+
+// Tells the processor that this is a waiting loop.
+void pause() { __builtin_ia32_pause(); }
 
 }  // namespace
 
 int Member::size() const { return team_.size_; }
+
+void Member::barrier() {
+  ++stage_;
+  helping_ = 0;
+  const std::size_t phase = team_.phase_.load(std::memory_order_relaxed);
+  if (team_.arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == team_.size_) {
+    // The last to arrive readies the counters of the stage that begins; nobody uses them before the phase
+    // moves.
+    team_.arrived_.store(0, std::memory_order_relaxed);
+    for (int i = 0; i < team_.size_; ++i) team_.counter(stage_, i).value.store(0, std::memory_order_relaxed);
+    team_.phase_.store(phase + 1, std::memory_order_release);
+    return;
+  }
+  for (int spins = 0; team_.phase_.load(std::memory_order_acquire) == phase; ++spins) {
+    if (spins < kSpins) {
+      pause();
+    } else {
+      std::this_thread::yield();
+    }
+  }
+}
 
 std::pair<int, int> Member::share_of(int member, int total) const {
   const auto border = [&](int i) {
@@ -63,8 +89,7 @@ void Team::run(const std::function<void(Member&)>& work) {
 void Team::loop(int index) {
   std::size_t seen = 0;
   while (true) {
-    for (int spins = 0; job_.load(std::memory_order_acquire) == seen && spins < kIdleSpins; ++spins)
-      pause();
+    for (int spins = 0; job_.load(std::memory_order_acquire) == seen && spins < kIdleSpins; ++spins) pause();
     job_.wait(seen, std::memory_order_acquire);
     ++seen;
     if (stop_.load()) return;

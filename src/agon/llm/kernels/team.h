@@ -14,28 +14,19 @@ namespace agon::llm {
 
 class Team;
 
-/// Tells the processor that this is a waiting loop.
-inline void pause() { __builtin_ia32_pause(); }
-
 /// One thread's view while the team runs. All members must make the same calls of barrier() and next_stage().
 class Member {
  public:
   [[nodiscard]] int index() const { return index_; }
   [[nodiscard]] int size() const;
 
-  /// Waits until every member is here. What they wrote before is visible after. While waiting, `idle()` is called over
-  /// and over: small useful work such as fetching what comes next; it returns false when there is none left.
-  template <class Idle>
-  void barrier(Idle idle);
-  void barrier() {
-    barrier([] { return false; });
-  }
-  /// The next of `total` pieces of work of the present stage, or `total` when none is left: each piece goes to one
-  /// member. A stage is what lies between two barriers, and all its calls give the same total. Members go through
-  /// neighbouring pieces of a share of their own, which is kind to the memory, and help the others after that.
+  /// Waits until every member is here. What they wrote before is visible after.
+  void barrier();
+  /// The next of `total` pieces of work of the present stage, or `total` when none is left: each piece goes
+  /// to one member. A stage is what lies between two barriers, and all its calls give the same total. Members
+  /// go through neighbouring pieces of a share of their own, which is kind to the memory, and help the others
+  /// after that.
   [[nodiscard]] int take(int total);
-  /// The pieces of this member's own share: from the first to before the second.
-  [[nodiscard]] std::pair<int, int> share(int total) const { return share_of(index_, total); }
 
  private:
   friend class Team;
@@ -81,31 +72,5 @@ class Team {
   const std::function<void(Member&)>* work_ = nullptr;
   std::vector<std::thread> threads_;
 };
-
-template <class Idle>
-void Member::barrier(Idle idle) {
-  // A barrier inside a layer is met within microseconds unless another program took the core: then give it way.
-  constexpr int kSpins = 4000;
-  ++stage_;
-  helping_ = 0;
-  const std::size_t phase = team_.phase_.load(std::memory_order_relaxed);
-  if (team_.arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == team_.size_) {
-    // The last to arrive readies the counters of the stage that begins; nobody uses them before the phase moves.
-    team_.arrived_.store(0, std::memory_order_relaxed);
-    for (int i = 0; i < team_.size_; ++i) team_.counter(stage_, i).value.store(0, std::memory_order_relaxed);
-    team_.phase_.store(phase + 1, std::memory_order_release);
-    return;
-  }
-  bool more = true;
-  for (int spins = 0; team_.phase_.load(std::memory_order_acquire) == phase; ++spins) {
-    if (more) {
-      more = idle();
-    } else if (spins < kSpins) {
-      pause();
-    } else {
-      std::this_thread::yield();
-    }
-  }
-}
 
 }  // namespace agon::llm

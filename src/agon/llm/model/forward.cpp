@@ -206,8 +206,8 @@ void Forward::attend(Member& member, const Piece& piece, int index) {
   tile.softcap = static_cast<float>(config.attention_softcap);
   tile.type = cache_.type();
   std::uint8_t* scratch = own_[wide(member.index())].kernel.data();
-  // Queries of one sequence that share keys: rows times the heads of a group. Few of them are spread thinly, so that
-  // every thread has some.
+  // Queries of one sequence that share keys: rows times the heads of a group. Few of them are spread thinly,
+  // so that every thread has some.
   const int spread = (piece.rows() * config.heads + 2 * member.size() - 1) / (2 * member.size());
   const int size = std::clamp(spread, 1, Activations::kTile);
   const auto tiles_of = [&](const Part& part) { return (part.count * group + size - 1) / size; };

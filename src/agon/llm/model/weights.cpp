@@ -85,7 +85,8 @@ class Packer {
     team.run([&](Member& member) {
       for (int piece = member.take(first.back()); piece < first.back(); piece = member.take(first.back())) {
         // Shares of other members may lie before this one's.
-        const std::size_t at = static_cast<std::size_t>(std::ranges::upper_bound(first, piece) - first.begin()) - 1;
+        const std::size_t at =
+            static_cast<std::size_t>(std::ranges::upper_bound(first, piece) - first.begin()) - 1;
         Job& job = jobs_[at];
         const int begin = (piece - first[at]) * kGrain;
         const int end = std::min(begin + kGrain, job.matrix->panels);
