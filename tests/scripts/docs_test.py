@@ -1,8 +1,8 @@
 """Every command that the documents show works, and every link they make leads somewhere.
 
-Each fenced block marked `sh` or `console` is run by bash in a copy of what a reader has: data/, scripts/ and
-three small files votes.csv, labelled.csv and test.csv, with the built program on the path. The blocks of one
-document run in order in one folder. Blocks marked `sh no-run` may hold only commands that build, install or
+Each fenced block marked `sh` or `console` is run by bash in a copy of what a reader has: data/, scripts/,
+three small files votes.csv, labelled.csv and test.csv, and a tiny language model in models/, with the built
+program on the path. The blocks of one document run in order in one folder. Blocks marked `sh no-run` may hold only commands that build, install or
 fetch, which other tests cover. Blocks marked `slow` hold commands of the program that take minutes: they are
 not run, but their verbs, options and files have to exist.
 """
@@ -41,6 +41,7 @@ def script_of(info, body):
 def make_workplace(folder):
     shutil.copytree(ROOT / "data", folder / "data")
     shutil.copytree(ROOT / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tests/data/models", folder / "models")
     csv.field_size_limit(1 << 30)
     with gzip.open(ROOT / "data/votes/lmsys_arena_1500.csv.gz", "rt", encoding="utf-8", newline="") as file:
         rows = [row for row, _ in zip(csv.reader(file), range(301))]
