@@ -116,7 +116,7 @@ def speed(options, agon, build, work, table):
         seconds, mib = best_of(2, [python, ROOT / "bench/peer_rank.py", peer, plain, out])
         table.row(f"{peer}, the same file", rows, seconds, mib)
         with open(out, encoding="utf-8") as file:
-            theirs = {name: values[0] for name, values in json.load(file).items()}
+            theirs = {name: values[0] for name, values in json.load(file)["ratings"].items()}
         table.line(f"  largest difference from agon's ratings, {peer}", f"{largest_difference(ours, theirs):.2g} points")
         if peer == "arena-rank":
             table.line("agon over arena-rank, file to ratings with intervals", f"{seconds / sandwich:.1f} times",
