@@ -158,21 +158,27 @@ std::string table_rows(const Board& board, std::size_t from, std::size_t to) {
   const auto head = [](std::string_view name) {
     return fmt::format("<th scope=\"col\" class=\"num\">{}</th>", name);
   };
-  std::string out = "<div class=\"scroll\"><table class=\"standing\">\n<thead><tr>" + head("Rank") +
-                    "<th scope=\"col\">Competitor</th>" + head("Rating") +
-                    head(format_percent(board.options.level, 0) + " interval") + head("For all at once") +
-                    head("Votes") + head("Win rate");
-  if (styled) out += head("Style controlled");
-  if (elo) out += head("Elo, by order");
+  // With further ratings the interval stands beneath the rating, as it does in theirs: nine columns side by
+  // side are wider than the page.
+  const bool stacked = styled || elo;
+  const std::string interval = format_percent(board.options.level, 0) + " interval";
+  std::string out =
+      "<div class=\"scroll\"><table class=\"standing\">\n<thead><tr>" + head("Rank") +
+      "<th scope=\"col\">Competitor</th>" +
+      (stacked ? head("Rating<small>" + interval + "</small>") : head("Rating") + head(interval)) +
+      head(stacked ? "For all<small>at once</small>" : "For all at once") + head("Votes") + head("Win rate");
+  if (styled) out += head("Style<small>controlled</small>");
+  if (elo) out += head("Elo<small>by order</small>");
   out += "</tr></thead>\n<tbody>\n";
   for (std::size_t r = from; r < to; ++r) {
     const BoardRow& row = board.rows[r];
     out += fmt::format(
-        "<tr><td class=\"num\">{}</td><th scope=\"row\">{}</th><td class=\"num\"><b>{}</b></td><td "
-        "class=\"num\">{}</td><td class=\"num soft\">{}</td><td class=\"num\">{}</td><td "
-        "class=\"num\">{}</td>",
+        "<tr><td class=\"num\">{}</td><th scope=\"row\">{}</th><td class=\"num\"><b>{}</b>{}{}{}<td "
+        "class=\"num "
+        "soft\">{}</td><td class=\"num\">{}</td><td class=\"num\">{}</td>",
         rank_span(row.ranks), html_name(row.name), number_text(row.rating.rating, d),
-        interval_text(row.rating.low, row.rating.high, d), interval_text(row.low_all, row.high_all, d),
+        stacked ? "<small>" : "</td><td class=\"num\">", interval_text(row.rating.low, row.rating.high, d),
+        stacked ? "</small></td>" : "</td>", interval_text(row.low_all, row.high_all, d),
         typographic_amount(row.votes), percent_text(row.win_rate()));
     constexpr std::string_view kNone = "<td class=\"num\">n/a</td>";
     if (styled)

@@ -108,7 +108,7 @@ th, td { padding: .5rem .9rem .5rem 0; border-bottom: 1px solid var(--rule); }
 td { vertical-align: top; } th:last-child, td:last-child { padding-right: 0; }
 tr.gap td { border-top: 2px solid var(--faint); }
 .num { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td small, td .gloss { display: block; font-size: .84em; color: var(--soft); }
+td small, th small, td .gloss { display: block; font-size: .84em; color: var(--soft); }
 tbody tr:hover { background: color-mix(in srgb, var(--wash) 60%, transparent); }
 .meter { width: 140px; vertical-align: middle; padding-left: .5rem; } .meter svg { width: 120px; }
 .facts td:first-child { width: 14rem; color: var(--soft); } .facts td { overflow-wrap: anywhere; }
