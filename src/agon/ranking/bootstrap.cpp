@@ -202,7 +202,49 @@ struct Slot {
   Poisson count;
 };
 
-// Runs `draw(random, weight)` for each replicate and refits.
+// Eight replicates are drawn side by side, so that one walk through the votes serves them all.
+using Streams = std::vector<Random>;
+
+void draw_slots(const std::vector<Slot>& slots, Streams& streams, std::vector<double>& weight) {
+  for (std::size_t v = 0; v < lanes::kWidth; ++v)
+    for (const Slot& slot : slots) weight[slot.at * lanes::kWidth + v] += slot.scale * slot.count(streams[v]);
+}
+
+// What a cluster's count adds to: a slot (cell * 4 + outcome), with this weight.
+struct Entry {
+  std::uint32_t slot;
+  float weight;
+};
+// weight[slot * 8 + replicate] += the replicate's count of the cluster * the entry's weight. Entries of
+// cluster g are begin[g] to begin[g + 1].
+AGON_INLINE void add_clusters_body(const std::vector<std::uint64_t>& begin, const Entry* entries,
+                                   const UnitPoisson& count, Random* streams, double* weight) {
+  for (std::size_t g = 0; g + 1 < begin.size(); ++g) {
+    Doubles uniform, times;
+    for (std::size_t v = 0; v < lanes::kWidth; ++v) uniform[v] = streams[v].uniform();
+    count(uniform, times);
+    for (std::uint64_t e = begin[g]; e < begin[g + 1]; ++e) {
+      double* const at = weight + entries[e].slot * lanes::kWidth;
+      Doubles sum;
+      lanes::load(at, sum);
+      lanes::store(at, sum + times * static_cast<double>(entries[e].weight));
+    }
+  }
+}
+AGON_AVX512 void add_clusters_512(const std::vector<std::uint64_t>& b, const Entry* e, const UnitPoisson& c,
+                                  Random* s, double* w) {
+  add_clusters_body(b, e, c, s, w);
+}
+AGON_AVX2 void add_clusters_256(const std::vector<std::uint64_t>& b, const Entry* e, const UnitPoisson& c,
+                                Random* s, double* w) {
+  add_clusters_body(b, e, c, s, w);
+}
+void add_clusters_128(const std::vector<std::uint64_t>& b, const Entry* e, const UnitPoisson& c, Random* s,
+                      double* w) {
+  add_clusters_body(b, e, c, s, w);
+}
+
+// Runs `draw(streams, weight)` for eight replicates at a time, weight[slot * 8 + replicate], and refits each.
 template <class Draw>
 BootstrapFits replicate(const PairedFit& fit, const Refitter& refitter, const BootstrapOptions& options,
                         const Draw& draw) {
@@ -210,12 +252,14 @@ BootstrapFits replicate(const PairedFit& fit, const Refitter& refitter, const Bo
   out.layout = fit.layout;
   out.draws = Matrix(static_cast<std::size_t>(options.draws), fit.layout.size());
   std::vector<char> failed(out.draws.rows, 0);
-  parallel_chunks(out.draws.rows, 8, [&](std::size_t from, std::size_t to) {
-    std::vector<double> weight(refitter.cells().size() * kBattleClasses);
+  parallel_chunks(out.draws.rows, lanes::kWidth, [&](std::size_t from, std::size_t to) {
+    const std::size_t slots = refitter.cells().size() * kBattleClasses;
+    std::vector<double> together(slots * lanes::kWidth, 0), weight(slots);
+    Streams streams;
+    for (std::size_t v = 0; v < lanes::kWidth; ++v) streams.emplace_back(options.seed, from + v);
+    draw(streams, together);
     for (std::size_t b = from; b < to; ++b) {
-      Random random(options.seed, b);
-      std::fill(weight.begin(), weight.end(), 0.0);
-      draw(random, weight);
+      for (std::size_t s = 0; s < slots; ++s) weight[s] = together[s * lanes::kWidth + (b - from)];
       failed[b] = !refitter.refit(weight, {&out.draws.values[b * out.draws.cols], out.draws.cols});
     }
   });
@@ -278,8 +322,8 @@ Result<BootstrapFits> bootstrap_battles(const PairedFit& fit, const PairTable& p
       slots.push_back({c * kBattleClasses + k, scale, Poisson(sum / scale)});
     }
   const Refitter refitter(fit, std::move(cells), inverse);
-  return replicate(fit, refitter, options, [&](Random& random, std::vector<double>& weight) {
-    for (const Slot& slot : slots) weight[slot.at] += slot.scale * slot.count(random);
+  return replicate(fit, refitter, options, [&](Streams& streams, std::vector<double>& weight) {
+    draw_slots(slots, streams, weight);
   });
 }
 
@@ -311,10 +355,6 @@ Result<BootstrapFits> bootstrap_clusters(const PairedFit& fit, const BattleRows&
     AGON_CHECK(cells[c].first < fit.competitors() && cells[c].second < fit.competitors());
   }
 
-  struct Entry {
-    std::uint32_t slot;
-    float weight;
-  };
   std::vector<Entry> entries;
   std::vector<std::uint64_t> begin = {0};
   std::vector<double> single(cells.size() * kBattleClasses, 0);
@@ -350,15 +390,11 @@ Result<BootstrapFits> bootstrap_clusters(const PairedFit& fit, const BattleRows&
   for (std::size_t s = 0; s < single.size(); ++s)
     if (single[s] > 0) slots.push_back({s, 1, Poisson(single[s])});
   const Refitter refitter(fit, std::move(cells), inverse);
-  const Poisson one(1);
-  auto out = replicate(fit, refitter, options, [&](Random& random, std::vector<double>& weight) {
-    for (const Slot& slot : slots) weight[slot.at] += slot.count(random);
-    for (std::size_t g = 0; g + 1 < begin.size(); ++g) {
-      const double times = one(random);
-      if (times == 0) continue;
-      for (std::uint64_t e = begin[g]; e < begin[g + 1]; ++e)
-        weight[entries[e].slot] += times * static_cast<double>(entries[e].weight);
-    }
+  const UnitPoisson one;
+  auto out = replicate(fit, refitter, options, [&](Streams& streams, std::vector<double>& weight) {
+    draw_slots(slots, streams, weight);
+    lanes::pick(add_clusters_512, add_clusters_256, add_clusters_128)(begin, entries.data(), one,
+                                                                      streams.data(), weight.data());
   });
   out.clusters = cluster.empty() ? 0 : groups.count();
   return out;

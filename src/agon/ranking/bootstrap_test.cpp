@@ -34,6 +34,27 @@ TEST(Lanes, LogisticAgreesWithTheLibrary) {
   }
 }
 
+TEST(PoissonDraws, EightAtATimeAreTheSame) {
+  const UnitPoisson eight;
+  const Poisson one(1);
+  Random random(23);
+  double most = 0;
+  for (int d = 0; d < 400000; ++d) {
+    lanes::Doubles uniform, got;
+    Random copy = random;
+    for (std::size_t v = 0; v < lanes::kWidth; ++v) uniform[v] = random.uniform();
+    eight(uniform, got);
+    for (std::size_t v = 0; v < lanes::kWidth; ++v) {
+      ASSERT_EQ(got[v], one(copy));
+      most = std::max(most, got[v]);
+    }
+  }
+  EXPECT_GE(most, 9);  // past the eight that are looked at together
+  lanes::Doubles got;
+  eight(lanes::Doubles{} + (1 - 0x1p-53), got);
+  EXPECT_LE(got[0], 21);
+}
+
 // Chi-square against the Poisson probabilities on both sides of the change of method.
 TEST(PoissonDraws, HaveTheirProbabilities) {
   for (const double mean : {0.3, 1.0, 5.0, 11.9, 12.1, 40.0, 300.0}) {

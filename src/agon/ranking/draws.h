@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 
 #include "agon/base/random.h"
+#include "agon/ranking/lanes.h"
 
 namespace agon {
 
@@ -50,6 +52,31 @@ class Poisson {
 
  private:
   double mean_, zero_ = 0, a_ = 0, b_ = 0, inverse_alpha_ = 0, sure_ = 0, log_mean_ = 0;
+};
+
+/// Poisson counts of mean 1 from eight uniform numbers at a time: how many of the cumulative probabilities
+/// each exceeds.
+class UnitPoisson {
+ public:
+  UnitPoisson() {
+    double p = std::exp(-1.0), sum = 0;
+    for (std::size_t k = 0; k < kMost; p /= static_cast<double>(++k)) cumulative_[k] = sum += p;
+  }
+  AGON_INLINE void operator()(const lanes::Doubles& uniform, lanes::Doubles& out) const {
+    const lanes::Doubles one = lanes::Doubles{} + 1.0, zero{};
+    lanes::Doubles count{};
+    for (std::size_t k = 0; k < kFirst; ++k) count += uniform > cumulative_[k] ? one : zero;
+    // One in a million goes on.
+    for (std::size_t v = 0; v < lanes::kWidth; ++v)
+      if (count[v] == static_cast<double>(kFirst)) [[unlikely]]
+        for (std::size_t k = kFirst; k < kMost && uniform[v] > cumulative_[k]; ++k) ++count[v];
+    out = count;
+  }
+
+ private:
+  // The probability of more than 8 is 1.1e-6, of more than 20 it is 7e-21, less than a uniform number tells.
+  static constexpr std::size_t kFirst = 9, kMost = 21;
+  double cumulative_[kMost];
 };
 
 }  // namespace agon
