@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "agon/base/check.h"
+#include "agon/base/parallel.h"
 
 namespace agon {
 namespace {
@@ -19,6 +20,9 @@ Eigen::Map<const RowMajor> view(const Matrix& m) {
 Eigen::Map<RowMajor> view(Matrix& m) {
   return {m.values.data(), static_cast<Eigen::Index>(m.rows), static_cast<Eigen::Index>(m.cols)};
 }
+
+// Rows or columns to one piece of parallel work; the pieces are the same on any number of threads.
+constexpr std::size_t kPiece = 128;
 
 void make_symmetric(Matrix& m) {
   for (std::size_t i = 0; i < m.rows; ++i)
@@ -58,13 +62,22 @@ void Cholesky::solve(std::span<double> right) const {
 }
 
 Matrix Cholesky::inverse() const {
-  Matrix out(lower_.rows, lower_.cols);
-  for (std::size_t i = 0; i < out.rows; ++i) out(i, i) = 1;
+  // Columns [from, to) of the lower triangle need the rows from `from` on only, both on the way down, where
+  // the identity has zeros above, and on the way back, which comes from below: a third of the whole work.
+  const std::size_t n = lower_.rows;
+  Matrix out(n, n);
   auto x = view(out);
-  const auto l = view(lower_).triangularView<Eigen::Lower>();
-  l.solveInPlace(x);
-  l.transpose().solveInPlace(x);
-  make_symmetric(out);
+  const auto l = view(lower_);
+  parallel_chunks(n, kPiece, [&](std::size_t from, std::size_t to) {
+    const auto rest = static_cast<Eigen::Index>(n - from), width = static_cast<Eigen::Index>(to - from);
+    RowMajor part = RowMajor::Identity(rest, width);
+    const auto corner = l.bottomRightCorner(rest, rest).triangularView<Eigen::Lower>();
+    corner.solveInPlace(part);
+    corner.transpose().solveInPlace(part);
+    x.block(static_cast<Eigen::Index>(from), static_cast<Eigen::Index>(from), rest, width) = part;
+  });
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < i; ++j) out(j, i) = out(i, j);
   return out;
 }
 
@@ -77,7 +90,12 @@ double Cholesky::log_determinant() const {
 Matrix multiply(const Matrix& a, const Matrix& b) {
   AGON_CHECK(a.cols == b.rows);
   Matrix out(a.rows, b.cols);
-  view(out).noalias() = view(a) * view(b);
+  auto to = view(out);
+  const auto left = view(a), right = view(b);
+  parallel_chunks(a.rows, kPiece, [&](std::size_t from, std::size_t until) {
+    const auto begin = static_cast<Eigen::Index>(from), count = static_cast<Eigen::Index>(until - from);
+    to.middleRows(begin, count).noalias() = left.middleRows(begin, count) * right;
+  });
   return out;
 }
 
