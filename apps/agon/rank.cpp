@@ -32,8 +32,6 @@ struct RankCommand {
   std::size_t top = 0;
 };
 
-constexpr TieModel kTieModels[] = {TieModel::kHalf, TieModel::kDavidson, TieModel::kRaoKupper,
-                                   TieModel::kBadThreshold};
 constexpr IntervalKind kIntervals[] = {IntervalKind::kSandwich,           IntervalKind::kModel,
                                        IntervalKind::kClustered,          IntervalKind::kBootstrap,
                                        IntervalKind::kClusteredBootstrap, IntervalKind::kProfile};
@@ -214,17 +212,7 @@ void add_board_options(CLI::App& rank, RankCommand& c) {
   rank.add_option("--base", o.base, "Mean of all ratings, without an anchor")
       ->type_name("X")
       ->capture_default_str();
-  rank.add_option_function<std::string>(
-          "--tie",
-          [&o](const std::string& name) {
-            for (const TieModel model : kTieModels)
-              if (name == tie_model_name(model)) o.model.ties = model;
-          },
-          "What a tie is: half a win each, an outcome by Davidson or by Rao and Kupper, or with both bad as "
-          "a fourth one")
-      ->check(CLI::IsMember(names_of(kTieModels, tie_model_name)))
-      ->type_name("MODEL")
-      ->default_str("half");
+  add_tie_option(rank, o.model.ties);
   rank.add_flag("--drop-both-bad", o.model.drop_both_bad,
                 "Leave out votes that call both answers bad, in place of reading them as ties");
   rank.add_flag("--position", o.model.position, "Estimate the advantage of being shown first");

@@ -54,6 +54,24 @@ void add_input_options(CLI::App& verb, RankInput& input, bool required) {
   verb.add_flag("-q,--quiet", input.common.quiet, "Print nothing but errors");
 }
 
+void add_tie_option(CLI::App& verb, TieModel& ties) {
+  constexpr TieModel kModels[] = {TieModel::kHalf, TieModel::kDavidson, TieModel::kRaoKupper,
+                                  TieModel::kBadThreshold};
+  std::vector<std::string> names;
+  for (const TieModel model : kModels) names.emplace_back(tie_model_name(model));
+  verb.add_option_function<std::string>(
+          "--tie",
+          [&ties, kModels](const std::string& name) {
+            for (const TieModel model : kModels)
+              if (name == tie_model_name(model)) ties = model;
+          },
+          "What a tie is: half a win each, an outcome by Davidson or by Rao and Kupper, or with both bad as "
+          "a fourth one")
+      ->check(CLI::IsMember(names))
+      ->type_name("MODEL")
+      ->default_str("half");
+}
+
 Result<BattleSet> read_input(const RankInput& input) {
   set_thread_count(input.common.threads);
   AGON_ASSIGN(BattleSet set, read_battles(input.files, input.read, input.progress()));

@@ -6,6 +6,7 @@
 
 #include "agon/base/progress.h"
 #include "agon/data/battles.h"
+#include "agon/ranking/paired_model.h"
 #include "common.h"
 
 namespace CLI {
@@ -27,6 +28,8 @@ struct RankInput {
 
 /// Adds the files and these options to a verb. `required`: the files are.
 void add_input_options(CLI::App& verb, RankInput& input, bool required = true);
+/// --tie, into `ties`, which must outlive the parsing.
+void add_tie_option(CLI::App& verb, TieModel& ties);
 /// Sets the threads, reads the files, and says on standard error what was skipped.
 [[nodiscard]] Result<BattleSet> read_input(const RankInput& input);
 /// Files with their votes and hashes; program, seed, command.

@@ -99,6 +99,7 @@ void add_rank_next(CLI::App& rank, int& exit_code) {
       ->type_name("P")
       ->check(CLI::Range(0.5, 0.9999))
       ->capture_default_str();
+  add_tie_option(*next, c->plan.ties);
   next->add_flag("--drop-both-bad", c->plan.drop_both_bad,
                  "Leave out votes that call both answers bad, in place of reading them as ties");
   next->add_option("--top-pairs", c->top_pairs, "Pairs shown, 0 for all")

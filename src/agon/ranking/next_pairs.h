@@ -1,15 +1,19 @@
 // Which pairs to ask people about next, and what the answers would buy.
 //
-// With C the covariance of the strengths now, one more vote on the pair (i, j) adds information
-// e (1_i - 1_j)(1_i - 1_j)', so that, d = 1_i - 1_j, by Sherman and Morrison (1950)
+// With C the covariance of the parameters now, one more vote on the pair (i, j) adds information sum_r a_r
+// a_r', so that, one a after the other, by Sherman and Morrison (1950)
 //
-//   C' = C - e (C d)(C d)' / (1 + e d' C d)
+//   C' = C - (C a)(C a)' / (1 + a' C a)
 //
 // and any variance one asks for shrinks by a known amount before a single vote is cast. Votes are given out
 // greedily, C being updated after each (sequential D- and A-optimal design in the manner of Fedorov 1972; for
-// comparisons see Grasshoff and Schwabe 2008). e = w^2 / v, where w = p (1 - p) is the information of a vote
-// with half-win ties, and v = w - t / 4 the variance of its score when a share t of votes are ties: what
-// counts in a sandwich covariance, which is the one that boards show.
+// comparisons see Grasshoff and Schwabe 2008).
+//
+// With half-win ties there is one a = sqrt(e) (1_i - 1_j), e = w^2 / v, where w = p (1 - p) is the
+// information of a vote and v = w - t / 4 the variance of its score when a share t of votes are ties: what
+// counts in a sandwich covariance, which is the one that boards show. With the other tie models the a's
+// factor the expected information of the model's three or four outcomes; they reach over to the tie parameter
+// and the threshold, which are parameters as the strengths are.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +43,7 @@ struct NextOptions {
   std::uint64_t votes = 1000;       ///< to give out
   std::vector<bool> left_out = {};  ///< models that can't be asked about any more; empty: none
   double level = 0.95;
+  TieModel ties = TieModel::kHalf;
   bool drop_both_bad = false;
 };
 
@@ -64,13 +69,13 @@ struct NextPlan {
   std::string ridge;  ///< "" or why and with what ridge the plan was made without finite ratings
 };
 
-/// Plans from the fit by half-win ties of `pairs`; where no finite ratings exist, from one with a ridge of
-/// 0.1, which sends votes to the gaps first. Errors: fewer than two competitors that can be asked about,
-/// numbers beyond the competitors, more than 3,000 competitors, no votes at all.
+/// Plans from the fit of `pairs` by the options' tie model; where no finite ratings exist, from one with a
+/// ridge of 0.1, which sends votes to the gaps first. Errors: fewer than two competitors that can be asked
+/// about, numbers beyond the competitors, more than 3,000 competitors, no votes at all.
 [[nodiscard]] Result<NextPlan> plan_next_pairs(const PairTable& pairs, std::size_t competitors,
                                                const NextOptions& options);
 
-/// The same from a covariance of strengths (sum-zero) and the strengths.
+/// The same for half-win ties from a covariance of strengths (sum-zero) and the strengths.
 [[nodiscard]] NextPlan plan_next_pairs(const std::vector<double>& strengths, const Matrix& covariance,
                                        double tie_share, const NextOptions& options);
 

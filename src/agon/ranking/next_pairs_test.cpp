@@ -8,6 +8,7 @@
 
 #include "agon/ranking/next_text.h"
 #include "agon/ranking/normal.h"
+#include "agon/ranking/paired_kernel.h"
 #include "agon/ranking/test_tables.h"
 
 namespace agon {
@@ -170,6 +171,81 @@ TEST(NextPairs, WhatThePlanSaysIsWhatTheVotesBring) {
   const Covariance covariance = sandwich_covariance(*fit, table);
   for (const NextWidth& w : plan->widths)
     EXPECT_NEAR(w.after / (critical_value(0.95) * covariance.se(w.model)), 1, 0.03);
+}
+
+// With the other tie models: the information of the plan's votes, cell by cell as the kernel has it, gives
+// the widths that the plan foretells.
+TEST(NextPairs, OtherTieModelsAddTheExpectedInformationOfTheirOutcomes) {
+  const PairTable table = ranking_test::count_rows(ranking_test::random_rows(5, 6, 900));
+  for (const TieModel ties : {TieModel::kDavidson, TieModel::kRaoKupper, TieModel::kBadThreshold})
+    for (const NextGoal goal : {NextGoal::kAll, NextGoal::kBetween, NextGoal::kTop}) {
+      const PairedFit fit = fit_paired(table, 6, {.ties = ties}).value();
+      const NextOptions options{.goal = goal, .a = 1, .b = 4, .top = 3, .votes = 100, .ties = ties};
+      const auto plan = plan_next_pairs(table, 6, options);
+      ASSERT_TRUE(plan);
+      EXPECT_EQ(total(*plan), 100U);
+      const Matrix covariance = sandwich_covariance(fit, table).matrix;
+      // The covariance C with information M more is (1 + C M)^-1 C: by Gauss and Jordan.
+      const auto after = [&](const std::vector<paired::Cell>& votes) {
+        std::vector<double> unused;
+        Matrix added;
+        paired::evaluate_plainly(paired::shape_of(fit), votes, fit.parameters, &unused, &added, true);
+        const std::size_t n = covariance.rows;
+        Matrix left = multiply(covariance, added), out = covariance;
+        for (std::size_t i = 0; i < n; ++i) left(i, i) += 1;
+        for (std::size_t k = 0; k < n; ++k)
+          for (std::size_t r = 0; r < n; ++r) {
+            if (r == k) continue;
+            const double f = left(r, k) / left(k, k);
+            for (std::size_t c = 0; c < n; ++c) {
+              left(r, c) -= f * left(k, c);
+              out(r, c) -= f * out(k, c);
+            }
+          }
+        for (std::size_t r = 0; r < n; ++r)
+          for (std::size_t c = 0; c < n; ++c) out(r, c) /= left(r, r);
+        return out;
+      };
+      std::vector<paired::Cell> planned, even;
+      for (const PairToAsk& p : plan->pairs)
+        planned.push_back({p.a, p.b, {static_cast<double>(p.votes), 0, 0, 0}});
+      for (std::uint32_t i = 0; i < 6; ++i)
+        for (std::uint32_t j = i + 1; j < 6; ++j) even.push_back({i, j, {100 / 15.0, 0, 0, 0}});
+      const Matrix then = after(planned), spread = after(even);
+      const auto half = [&](const Matrix& c, std::size_t i, std::size_t j) {
+        return critical_value(0.95) * std::sqrt(i == j ? c(i, i) : c(i, i) + c(j, j) - 2 * c(i, j));
+      };
+      ASSERT_FALSE(plan->widths.empty());
+      for (const NextWidth& w : plan->widths) {
+        EXPECT_NEAR(w.before, half(covariance, w.model, w.against), 1e-9) << tie_model_name(ties);
+        EXPECT_NEAR(w.after, half(then, w.model, w.against), 1e-9) << tie_model_name(ties);
+        EXPECT_NEAR(w.uniform, half(spread, w.model, w.against), 1e-9) << tie_model_name(ties);
+      }
+      EXPECT_LT(plan->after, plan->uniform);
+    }
+}
+
+// The greedy choice of one vote is the best of all pairs, also where a vote tells about the threshold.
+TEST(NextPairs, TheFirstVoteOfEveryTieModelIsTheBestOne) {
+  const PairTable table = ranking_test::count_rows(ranking_test::random_rows(8, 5, 300));
+  for (const TieModel ties : {TieModel::kDavidson, TieModel::kRaoKupper, TieModel::kBadThreshold}) {
+    const auto one = plan_next_pairs(table, 5, {.votes = 1, .ties = ties});
+    ASSERT_TRUE(one);
+    ASSERT_EQ(one->pairs.size(), 1U);
+    double best = 1e300;
+    for (std::uint32_t i = 0; i < 5; ++i)
+      for (std::uint32_t j = i + 1; j < 5; ++j) {
+        std::vector<bool> without(5, true);
+        without[i] = without[j] = false;
+        const auto only = plan_next_pairs(table, 5, {.votes = 1, .left_out = without, .ties = ties});
+        ASSERT_TRUE(only);
+        best = std::min(best, only->after);
+        if (one->pairs[0].a == i && one->pairs[0].b == j) {
+          EXPECT_NEAR(only->after, one->after, 1e-12);
+        }
+      }
+    EXPECT_NEAR(best, one->after, 1e-12) << tie_model_name(ties);
+  }
 }
 
 TEST(NextPairs, HostileCalls) {

@@ -98,7 +98,11 @@ std::string next_text(const NextPlan& plan, const std::vector<std::string>& name
   out += "\n" + gains.terminal(shape);
   if (widths.size() > kWidthsShown)
     out += fmt::format("... and {} more (in the JSON)\n", widths.size() - kWidthsShown);
-  out += fmt::format("\n± is half the {} interval in rating points. ", format_percent(plan.options.level, 0));
+  out +=
+      fmt::format("\n± is half the {} interval in rating points{}. ", format_percent(plan.options.level, 0),
+                  plan.options.ties == TieModel::kHalf
+                      ? ""
+                      : fmt::format(", ties by the {} model", tie_model_name(plan.options.ties)));
   if (std::isfinite(plan.uniform_votes))
     out += fmt::format(
         "Spread evenly over all pairs, the same would take {} votes{}.\n",
@@ -117,6 +121,7 @@ std::string next_json(const NextPlan& plan, const std::vector<std::string>& name
   const auto scaled = [](double x) { return number(kEloScale * x); };
   Json out{
       {"goal", goal_name(plan.options.goal)}, {"votes", plan.options.votes}, {"level", plan.options.level}};
+  out["ties"] = tie_model_name(plan.options.ties);
   if (plan.options.goal == NextGoal::kModel) out["model"] = names[plan.options.a];
   if (plan.options.goal == NextGoal::kBetween) out["models"] = {names[plan.options.a], names[plan.options.b]};
   if (plan.options.goal == NextGoal::kTop) out["top"] = plan.options.top;
