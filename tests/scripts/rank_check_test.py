@@ -76,6 +76,9 @@ class CheckAndNext(RankRuns):
             self.assertEqual(sum(p["votes"] for p in plan["pairs"]), 60)
             for width in plan["widths"]:
                 self.assertLess(width["half_width_then"], width["half_width_now"])
+            for ties in ("davidson", "rao-kupper"):
+                other = self.json_of("next", path, "--votes", 60, "--tie", ties, *wish)
+                self.assertEqual((other["ties"], sum(p["votes"] for p in other["pairs"])), (ties, 60))
             # Three equals that met equally: nothing beats asking all alike for all ratings.
             if not wish:
                 self.assertAlmostEqual(plan["votes_spread_evenly_for_the_same"], 60, delta=1.5)
@@ -88,6 +91,7 @@ class CheckAndNext(RankRuns):
         self.fails(1, "next", path, "--between", "a,a")
         self.fails(1, "next", path, "--without", "a", "--without", "b")
         self.fails(2, "next", path, "--votes", 0)
+        self.fails(2, "next", path, "--tie", "nosuch")
         self.fails(2, "check")
         self.fails(1, "check", self.folder / "nosuch.csv")
         self.fails(1, "check", self.path("empty.csv", HEADER))

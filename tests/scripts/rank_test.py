@@ -125,6 +125,7 @@ class Rank(RankRuns):
         run = agon("rank", votes, "--skip-bad")
         self.assertEqual(run.returncode, 0, run.stderr)
         self.assertIn("2 bad rows skipped", run.stderr)
+        self.assertIn("--skip-bad", self.fails(1, self.path("self.csv", ROUND + "a,a,tie\n")))
 
     def test_watch_reads_whole_lines_only_and_goes_on(self):
         log = self.path("log.jsonl", "")
@@ -142,6 +143,7 @@ class Rank(RankRuns):
         self.assertEqual(process.returncode, 0, errors)
         self.assertIn("2 votes on 2 competitors", output)
         self.assertIn("3 votes on 2 competitors", output)
+        self.assertRegex(output, r"\+1 votes: read in [\d.]+ ms, refitted in [\d.]+ ms, the whole board in [\d.]+ ms")
         self.assertEqual(json.loads(out.read_text())["board"]["battles"], 3)
         self.assertEqual(agon("rank", "watch", self.folder / "none.jsonl").returncode, 1)
         bad = self.path("bad.jsonl", line % ("a", "b", "who"))

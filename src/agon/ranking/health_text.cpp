@@ -137,6 +137,7 @@ Json first_json(const VoteHealth& h) {
            {"votes_predicted_by_influence", number(p.predicted)},
            {"votes_verified_by_refit", p.votes > 0 ? Json(p.votes) : Json()},
            {"approximate", p.approximate}};
+  if (p.votes > 0) out["none_can_be_put_back"] = p.spare_none;
   if (p.votes == 0) return out;
   out["share"] = number(p.share);
   out["first_then"] = h.names[p.challenger];

@@ -261,11 +261,12 @@ void describe_first(const VoteHealth& h, Words& words) {
   if (p.dropped.size() > kNamed) which += ", ...";
   auto& f = words.add(
       grade, "first place", "first-place",
-      fmt::format(
-          "Taking away {}, {} of all, puts {} first in place of {}: {}. A refit without them shows it; a "
-          "still smaller choice may do{}.",
-          votes_text(static_cast<double>(p.votes)), small_percent(p.share), words.name(p.challenger),
-          words.name(p.leader), which, about),
+      fmt::format("Taking away {}, {} of all, puts {} first in place of {}: {}. A refit without them shows "
+                  "it{}; another "
+                  "choice may do with fewer{}.",
+                  votes_text(static_cast<double>(p.votes)), small_percent(p.share), words.name(p.challenger),
+                  words.name(p.leader), which, p.spare_none ? ", and none of them could be put back" : "",
+                  about),
       !apart ? fmt::format(
                    "{} is ahead of {} by {} and the 95\u00A0% interval of that reaches below zero: call the "
                    "first place shared.",

@@ -20,6 +20,8 @@ namespace {
 constexpr double kToldNothing = 0.01;
 // Up to so many competitors a covariance is inverted anew for every few votes that are taken away.
 constexpr std::size_t kInvertOften = 300;
+// Refits to find out whether votes that were taken away can be put back.
+constexpr std::size_t kPutBack = 300;
 // Challengers for whom votes are counted by influence: those behind by the fewest standard errors.
 constexpr std::size_t kScreened = 30;
 
@@ -262,6 +264,41 @@ class Dropping {
     return done;
   }
 
+  // Puts votes back, one by one and those of least effect first, as long as `still(fit)` holds of a refit
+  // without the others; how many. `at`, a fit of the table, becomes that of the end. Whether every kind was
+  // tried within `refits` is in `whole`.
+  template <class Still>
+  std::uint64_t put_back(PairedFit& at, std::size_t refits, const Still& still, bool& whole) {
+    std::vector<std::size_t> taken;
+    for (std::size_t k = 0; k < kinds_.size(); ++k)
+      if (kinds_[k].dropped > 0) taken.push_back(k);
+    std::ranges::stable_sort(taken, std::ranges::greater{}, [&](std::size_t k) { return kinds_[k].effect; });
+    std::uint64_t done = 0;
+    whole = true;
+    for (const std::size_t k : taken) {
+      Kind& kind = kinds_[k];
+      double& weight = table_[kind.cell].weight[static_cast<std::size_t>(kind.outcome)];
+      while (kind.dropped > 0) {
+        if (refits-- == 0) {
+          whole = false;
+          return done;
+        }
+        const double before = weight;
+        weight += kind.unit;
+        auto fit = refit(at);
+        if (!fit || !fit->converged || !still(*fit)) {
+          weight = before;
+          break;
+        }
+        at = std::move(*fit);
+        --kind.dropped;
+        ++kind.left;
+        ++done;
+      }
+    }
+    return done;
+  }
+
   [[nodiscard]] Result<PairedFit> refit(const PairedFit& from) const {
     return fit_paired(table_, from.competitors(), from.options, &from);
   }
@@ -316,7 +353,7 @@ std::optional<std::vector<double>> contrast_of(const PairedFit& fit, std::size_t
 // Drops votes until the leader is not first; the number, or 0 when it stays. `covariance` is that of `fit`.
 std::uint64_t dethrone(Dropping& dropping, const PairedFit& fit, const Covariance& covariance,
                        std::uint32_t leader, std::uint32_t challenger, std::uint64_t most,
-                       std::uint32_t& first) {
+                       std::uint32_t& first, bool& spare_none) {
   PairedFit at = fit;
   std::uint64_t dropped = 0;
   while (dropped < most) {
@@ -342,7 +379,14 @@ std::uint64_t dethrone(Dropping& dropping, const PairedFit& fit, const Covarianc
     if (!refit || !refit->converged) return 0;
     at = std::move(*refit);
     first = first_of(at);
-    if (first != leader) return dropped;
+    if (first == leader) continue;
+    // What was dropped early, by effects that changed, may not be needed in the end.
+    spare_none = false;
+    if (fit.competitors() <= kInvertOften)
+      dropped -= dropping.put_back(
+          at, kPutBack, [&](const PairedFit& now) { return first_of(now) != leader; }, spare_none);
+    first = first_of(at);
+    return dropped;
   }
   return 0;
 }
@@ -390,9 +434,12 @@ FirstPlace drop_votes_from_first(const PairedFit& fit, const PairTable& pairs, s
   for (const Try& t : tries) {
     dropping.restore();
     std::uint32_t first = 0;
-    const std::uint64_t votes = dethrone(dropping, fit, covariance, out.leader, t.challenger, most, first);
+    bool spare_none = false;
+    const std::uint64_t votes =
+        dethrone(dropping, fit, covariance, out.leader, t.challenger, most, first, spare_none);
     if (votes == 0 || (out.votes > 0 && votes >= out.votes)) continue;
     out.votes = votes;
+    out.spare_none = spare_none;
     out.challenger = first;
     out.dropped = dropping.dropped();
     most = votes;

@@ -62,6 +62,9 @@ struct FirstPlace {
   /// Votes that were taken away until an exact refit had another model first: an upper bound on the
   /// smallest number. 0 when none was found (without a model being lost, within half of all votes).
   std::uint64_t votes = 0;
+  /// Refits with one of these votes put back, of every pair and outcome among them, have the leader first
+  /// again: no smaller part of this choice does it. (Another choice may.)
+  bool spare_none = false;
   std::uint32_t challenger = 0;  ///< who is first then
   std::vector<DroppedVotes> dropped;
   double share = 0;  ///< votes / all votes
@@ -70,8 +73,8 @@ struct FirstPlace {
 };
 /// After Huang, Shen, Wei and Broderick (2025), "Dropping just a handful of preferences can change top large
 /// language model rankings": votes in order of their influence on the margin, here with the correction for
-/// leverage (1 / (1 - h)) and linearised anew after every exact refit, the last votes one at a time. The
-/// `challengers` for whom least is predicted are tried.
+/// leverage (1 / (1 - h)) and linearised anew after every exact refit, the last votes one at a time; then
+/// votes that are not needed are put back. The `challengers` for whom least is predicted are tried.
 [[nodiscard]] FirstPlace drop_votes_from_first(const PairedFit& fit, const PairTable& pairs,
                                                std::size_t challengers = 5);
 

@@ -200,6 +200,15 @@ TEST(DropVotes, TheDroppedVotesDoChangeTheFirstPlace) {
   EXPECT_EQ(count, found.votes);
   const PairedFit refit = fit_of(rest, 8);
   EXPECT_GT(refit.strength(found.challenger), refit.strength(found.leader));
+  // With any one of them put back, the leader is first.
+  EXPECT_TRUE(found.spare_none);
+  for (const DroppedVotes& d : found.dropped) {
+    PairTable more = rest;
+    for (PairCount& p : more)
+      if (p.first == d.first && p.second == d.second) p.weight[static_cast<std::size_t>(d.outcome)] += 1;
+    const PairedFit again = fit_of(more, 8);
+    for (std::size_t i = 0; i < 8; ++i) EXPECT_LE(again.strength(i), again.strength(found.leader));
+  }
   EXPECT_NEAR(found.predicted, static_cast<double>(found.votes), 0.3 * found.predicted + 2);
 }
 
