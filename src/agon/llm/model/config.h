@@ -46,10 +46,10 @@ struct ConfigOptions {
   /// sets of rope divisors ("longrope"), where it chooses the set once for the whole run: the short one is
   /// for up to the original context, and is what 0 means.
   int context = 0;
-  std::optional<double> rope_theta;
-  std::optional<RopeConfig::Scaling> rope_scaling;  ///< Replaces the file's scaling, divisors included.
-  std::optional<double> rope_factor;                ///< The context grows by it, from the original one.
-  std::optional<int> rope_original_context;         ///< Default: the file's, else its trained context.
+  std::optional<double> rope_theta = {};
+  std::optional<RopeConfig::Scaling> rope_scaling = {};  ///< Replaces the file's scaling, divisors included.
+  std::optional<double> rope_factor = {};                ///< The context grows by it, from the original one.
+  std::optional<int> rope_original_context = {};         ///< Default: the file's, else its trained context.
 };
 
 /// The facts that may differ from layer to layer.
