@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "agon/base/file.h"
 #include "agon/base/parallel.h"
+#include "agon/llm/gguf/llama2c.h"
 #include "agon/llm/model/reference_product.h"
 #include "agon/llm/model/test_models.h"
 
@@ -225,6 +227,42 @@ TEST(Reference, HiddenStatesLeadToTheLogits) {
               static_cast<double>(embedding[static_cast<std::size_t>(model.tokens[5]) * 32 + i]) *
                   static_cast<double>(std::sqrt(32.0F)));
   EXPECT_EQ(reference->output(reference->hidden(model.tokens, 3)), reference->logits(model.tokens));
+}
+
+// The story that llama2.c's run prints at temperature 0 (its model card shows it), as 256 tokens.
+TEST(Reference, Stories260KTellsItsKnownStory) {
+  const std::string folder = std::string(AGON_TEST_DATA) + "/models/";
+  std::ifstream in(folder + "stories260K_greedy.json");
+  const nlohmann::json json = nlohmann::json::parse(in);
+  const auto tokens = json.at("tokens").get<std::vector<std::int32_t>>();
+  ASSERT_EQ(tokens.size(), 256U);
+  const auto weights = read_file(folder + "stories260K.bin"), words = read_file(folder + "tok512.bin");
+  ASSERT_TRUE(weights && words);
+  const auto writer = gguf::convert_llama2c(*weights, "weights", *words, "words");
+  ASSERT_TRUE(writer) << writer.error().to_string();
+  const std::vector<std::byte> bytes = writer->bytes();
+  const auto file = gguf::File::parse(bytes, "stories");
+  ASSERT_TRUE(file) << file.error().to_string();
+  const auto reference = ReferenceModel::load(*file);
+  ASSERT_TRUE(reference) << reference.error().to_string();
+  const std::vector<double> logits = reference->logits(tokens);
+  for (std::size_t t = 0; t + 1 < tokens.size(); ++t) {
+    const auto row = std::span(logits).subspan(t * 512, 512);
+    ASSERT_EQ(std::ranges::max_element(row) - row.begin(), tokens[t + 1]) << "after token " << t;
+  }
+  const gguf::Strings& pieces = *file->metadata().strings("tokenizer.ggml.tokens");
+  std::string text;
+  for (const std::int32_t token : std::span(tokens).subspan(1)) {
+    const std::string& piece = pieces[static_cast<std::size_t>(token)];
+    text += piece == "<0x0A>" ? "\n" : piece;
+  }
+  for (std::size_t at = 0; (at = text.find("\u2581")) != std::string::npos;) text.replace(at, 3, " ");
+  EXPECT_THAT(
+      text, ::testing::StartsWith(" Once upon a time, there was a little girl named Lily. She loved to play "
+                                  "outside in the park. One day, she saw a big, red ball. She wanted to play "
+                                  "with it, but it was too high.\nLily's mom said, \"Lily, let's go to the "
+                                  "park.\" Lily was sad and didn't know what to do."));
+  EXPECT_EQ(text, " " + json.at("text").get<std::string>());
 }
 
 TEST(ReferenceProduct, SumsInOrder) {

@@ -1,0 +1,187 @@
+#include "agon/llm/model/sampler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "agon/base/check.h"
+
+namespace agon::llm {
+namespace {
+
+constexpr float kNever = -std::numeric_limits<float>::infinity();
+
+bool before(float logit, std::int32_t token, float other_logit, std::int32_t other_token) {
+  return logit > other_logit || (logit == other_logit && token < other_token);
+}
+
+Status in_range(bool holds, const char* name, double value, const char* expected) {
+  if (holds) return {};
+  Error error;
+  error.message = fmt::format("{} is {}", name, value);
+  error.expected = expected;
+  error.kind = ErrorKind::kUsage;
+  return std::unexpected(std::move(error));
+}
+
+}  // namespace
+
+Status SamplerOptions::check() const {
+  AGON_TRY(in_range(temperature >= 0 && temperature <= 1e6, "temperature", temperature, "0 to 1e6"));
+  AGON_TRY(in_range(top_k >= 0, "top-k", top_k, "0 or more"));
+  AGON_TRY(in_range(top_p > 0 && top_p <= 1, "top-p", top_p, "above 0, up to 1"));
+  AGON_TRY(in_range(min_p >= 0 && min_p <= 1, "min-p", min_p, "0 to 1"));
+  AGON_TRY(in_range(repetition_penalty > 0 && repetition_penalty <= 1e6, "repetition penalty",
+                    repetition_penalty, "above 0, up to 1e6"));
+  return in_range(repeat_last >= -1, "number of last tokens that the repetition penalty looks at",
+                  repeat_last, "-1 for all, or 0 and more");
+}
+
+Sampler::Sampler(const SamplerOptions& options) : options_(options), random_(options.seed) {
+  AGON_CHECK(options.check().has_value());
+}
+
+void Sampler::accept(std::int32_t token) {
+  if (options_.repetition_penalty == 1.0 || options_.repeat_last == 0) return;
+  recent_.push_back(token);
+  if (options_.repeat_last > 0 && recent_.size() > static_cast<std::size_t>(options_.repeat_last))
+    recent_.pop_front();
+}
+
+std::span<const float> Sampler::penalised(std::span<const float> logits) const {
+  if (recent_.empty()) return logits;
+  adjusted_.assign(logits.begin(), logits.end());
+  const float penalty = static_cast<float>(options_.repetition_penalty);
+  for (const std::int32_t token : recent_) {
+    if (token < 0 || static_cast<std::size_t>(token) >= logits.size()) continue;
+    // From the untouched logit, so that a token counts once however often it was said.
+    const float logit = logits[static_cast<std::size_t>(token)];
+    adjusted_[static_cast<std::size_t>(token)] = logit > 0 ? logit / penalty : logit * penalty;
+  }
+  return adjusted_;
+}
+
+// Steps 1 to 4. Ordered, most probable first, if there is any filter; by id if not.
+std::vector<Sampler::Scored> Sampler::remaining(std::span<const float> raw) const {
+  AGON_CHECK(!raw.empty());
+  const std::span<const float> logits = penalised(raw);
+  const auto larger = [](const Scored& a, const Scored& b) {
+    return before(a.logit, a.token, b.logit, b.token);
+  };
+  std::vector<Scored> kept;
+  if (options_.top_k > 0 && static_cast<std::size_t>(options_.top_k) < logits.size()) {
+    // A heap of the best so far, the worst of them in front: most logits need one comparison.
+    const std::size_t count = static_cast<std::size_t>(options_.top_k);
+    kept.reserve(count + 1);
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      const Scored next = {.logit = logits[i], .token = static_cast<std::int32_t>(i)};
+      if (!(next.logit > kNever)) continue;
+      if (kept.size() == count && !larger(next, kept.front())) continue;
+      kept.push_back(next);
+      std::ranges::push_heap(kept, larger);
+      if (kept.size() > count) {
+        std::ranges::pop_heap(kept, larger);
+        kept.pop_back();
+      }
+    }
+  } else {
+    kept.reserve(logits.size());
+    for (std::size_t i = 0; i < logits.size(); ++i)
+      if (logits[i] > kNever) kept.push_back({.logit = logits[i], .token = static_cast<std::int32_t>(i)});
+  }
+  if (kept.empty()) return {{.logit = 0, .token = 0}};
+  const bool filtered = options_.top_k > 0 || options_.top_p < 1 || options_.min_p > 0;
+  if (!filtered) return kept;
+
+  const double top = static_cast<double>(std::ranges::min_element(kept, larger)->logit);
+  double sum = 0;
+  if (options_.top_p < 1)
+    for (const Scored& s : kept) sum += std::exp(static_cast<double>(s.logit) - top);
+  // Min-p first, as it leaves less to sort: both cut the same descending list, so the shorter piece stays.
+  if (options_.min_p > 0) {
+    const double floor = top + std::log(options_.min_p);
+    std::erase_if(kept, [&](const Scored& s) { return static_cast<double>(s.logit) < floor; });
+  }
+  std::size_t sorted = 0;
+  double seen = 0;
+  while (options_.top_p < 1 && sorted < kept.size()) {
+    // Sort only as far as probability reaches.
+    const std::size_t end = std::min(kept.size(), std::max<std::size_t>(64, 4 * sorted));
+    const auto from = kept.begin() + static_cast<std::ptrdiff_t>(sorted),
+               to = kept.begin() + static_cast<std::ptrdiff_t>(end);
+    std::partial_sort(from, to, kept.end(), larger);
+    for (; sorted < end; ++sorted) {
+      seen += std::exp(static_cast<double>(kept[sorted].logit) - top);
+      if (seen >= options_.top_p * sum) {
+        kept.resize(sorted + 1);
+        return kept;
+      }
+    }
+  }
+  if (sorted < kept.size()) std::ranges::sort(kept, larger);
+  return kept;
+}
+
+std::vector<Sampler::Candidate> Sampler::candidates(std::span<const float> logits) const {
+  if (options_.temperature == 0) return {{.token = greedy_token(penalised(logits)), .probability = 1.0}};
+  std::vector<Scored> kept = remaining(logits);
+  std::ranges::sort(
+      kept, [](const Scored& a, const Scored& b) { return before(a.logit, a.token, b.logit, b.token); });
+  const double top = static_cast<double>(kept.front().logit);
+  double sum = 0;
+  std::vector<Candidate> out;
+  out.reserve(kept.size());
+  for (const Scored& s : kept) {
+    const double weight = std::exp((static_cast<double>(s.logit) - top) / options_.temperature);
+    sum += weight;
+    out.push_back({.token = s.token, .probability = weight});
+  }
+  for (Candidate& c : out) c.probability /= sum;
+  return out;
+}
+
+std::int32_t Sampler::sample(std::span<const float> logits) {
+  if (options_.temperature == 0) return greedy_token(penalised(logits));
+  const std::vector<Scored> kept = remaining(logits);
+  double top = -std::numeric_limits<double>::infinity(), sum = 0;
+  for (const Scored& s : kept) top = std::max(top, static_cast<double>(s.logit));
+  std::vector<double> upto;
+  upto.reserve(kept.size());
+  for (const Scored& s : kept)
+    upto.push_back(sum += std::exp((static_cast<double>(s.logit) - top) / options_.temperature));
+  // The first whose share of the line reaches beyond the point drawn.
+  const auto found = std::ranges::upper_bound(upto, random_.uniform() * sum);
+  const auto index = std::min(found - upto.begin(), static_cast<std::ptrdiff_t>(kept.size()) - 1);
+  return kept[static_cast<std::size_t>(index)].token;
+}
+
+std::int32_t greedy_token(std::span<const float> logits) {
+  std::size_t best = 0;
+  float largest = kNever;
+  for (std::size_t i = 0; i < logits.size(); ++i)
+    if (logits[i] > largest) {
+      largest = logits[i];
+      best = i;
+    }
+  return static_cast<std::int32_t>(best);
+}
+
+double log_sum_exp(std::span<const float> logits) {
+  AGON_CHECK(!logits.empty());
+  const double top = static_cast<double>(*std::ranges::max_element(logits));
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - top);
+  return top + std::log(sum);
+}
+
+std::vector<double> log_softmax(std::span<const float> logits) {
+  const double total = log_sum_exp(logits);
+  std::vector<double> out;
+  out.reserve(logits.size());
+  for (const float logit : logits) out.push_back(static_cast<double>(logit) - total);
+  return out;
+}
+
+}  // namespace agon::llm

@@ -1,0 +1,85 @@
+// From logits to the next token.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <vector>
+
+#include "agon/base/error.h"
+#include "agon/base/random.h"
+
+namespace agon::llm {
+
+/// How the next token is drawn. The steps, in llama.cpp's order (other than Hugging Face's, where the
+/// temperature comes before top-k, top-p and min-p):
+///
+/// 1. repetition penalty: logits of tokens among the last `repeat_last` are divided by it when positive and
+///    multiplied when not, once for each token (Keskar et al. 2019, arXiv 1909.05858, section 4.1);
+/// 2. top-k: the k largest logits stay;
+/// 3. top-p: of these, the fewest most probable tokens stay whose probabilities, by softmax over what step 2
+///    left, add up to p or more (Holtzman et al. 2020, arXiv 1904.09751);
+/// 4. min-p: tokens stay that are at least min_p times as probable as the most probable one (Nguyen et al.
+/// 2024,
+///    arXiv 2407.01082);
+/// 5. temperature: logits are divided by it, and one token is drawn by softmax.
+///
+/// Of equal logits the lower id counts as the larger. At least one token always stays.
+struct SamplerOptions {
+  double temperature = 0.0;         ///< 0 is greedy: the largest logit after step 1, nothing is drawn.
+  int top_k = 0;                    ///< 0: all.
+  double top_p = 1.0;               ///< 1: all; in (0, 1].
+  double min_p = 0.0;               ///< 0: all; in [0, 1].
+  double repetition_penalty = 1.0;  ///< 1: none.
+  int repeat_last = 64;             ///< Tokens that the penalty looks back on; -1: all.
+  std::uint64_t seed = 0;
+
+  /// Names the first option that is out of range.
+  [[nodiscard]] Status check() const;
+};
+
+/// Draws tokens of one text. The same options, logits and tokens give the same draws on every machine (but
+/// for the last bit of libm's exp).
+class Sampler {
+ public:
+  /// The options must pass their check().
+  explicit Sampler(const SamplerOptions& options);
+
+  struct Candidate {
+    std::int32_t token;
+    double probability;
+  };
+
+  /// The next token for logits over the vocabulary (not empty). Logits that are no numbers or minus infinity
+  /// are chosen only where all are: then it is token 0.
+  [[nodiscard]] std::int32_t sample(std::span<const float> logits);
+  /// What sample() draws from: the tokens that stay and their probabilities (which add up to 1), most
+  /// probable first. Greedy: one token.
+  [[nodiscard]] std::vector<Candidate> candidates(std::span<const float> logits) const;
+  /// Tells of a token that the text goes on with; prompts count too for the repetition penalty.
+  void accept(std::int32_t token);
+
+ private:
+  struct Scored {
+    float logit;
+    std::int32_t token;
+  };
+  [[nodiscard]] std::vector<Scored> remaining(std::span<const float> logits) const;
+  [[nodiscard]] std::span<const float> penalised(std::span<const float> logits) const;
+
+  SamplerOptions options_;
+  Random random_;
+  std::deque<std::int32_t> recent_;
+  mutable std::vector<float> adjusted_;  // logits after the penalty; kept for its memory
+};
+
+/// The token of the largest logit, the lowest of equals; 0 when none is a number.
+[[nodiscard]] std::int32_t greedy_token(std::span<const float> logits);
+
+/// log(sum(exp(logits))), summed in order in double after taking the largest off.
+[[nodiscard]] double log_sum_exp(std::span<const float> logits);
+
+/// Natural logarithms of the probabilities: logits minus log_sum_exp(logits), in double.
+[[nodiscard]] std::vector<double> log_softmax(std::span<const float> logits);
+
+}  // namespace agon::llm
