@@ -16,6 +16,7 @@
 
 #include "agon/llm/gguf/dequantize.h"
 #include "agon/llm/gguf/writer.h"
+#include "sanitized.h"
 #include "temp_folder.h"
 
 namespace agon {
@@ -123,16 +124,6 @@ TEST(MappedFile, AModelThatIsCutWhileItIsReadEndsWithAMessage) {
   EXPECT_THAT(end.said, testing::EndsWith("m.gguf: was truncated while it was in use\n"));
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define AGON_SANITIZED
-#endif
-#endif
-#else
-#define AGON_SANITIZED
-#endif
-
 // A bus error elsewhere is not ours: it ends the program as it would have without us. (Sanitizers have a
 // handler of their own, which gets it then and ends otherwise.)
 TEST(MappedFile, OtherBusErrorsTakeTheirOldCourse) {
@@ -148,7 +139,7 @@ TEST(MappedFile, OtherBusErrorsTakeTheirOldCourse) {
   };
   const End end = in_child(other_fault);
   EXPECT_THAT(end.said, testing::Not(testing::HasSubstr("was truncated")));
-#ifndef AGON_SANITIZED
+#if !AGON_SANITIZED
   ASSERT_TRUE(WIFSIGNALED(end.status)) << end.status;
   EXPECT_EQ(WTERMSIG(end.status), SIGBUS);
 #endif
