@@ -19,7 +19,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::string& path, const Engi
                                                     : ChatTemplate::named(options.template_name);
   if (!options.template_name.empty() && !engine->template_) return std::unexpected(engine->template_.error());
   engine->team_ = std::make_unique<Team>(options.threads);
-  auto weights = Weights::load(engine->file_, *engine->team_);
+  auto weights = Weights::load(engine->file_, *engine->team_, options.packed_path);
   if (!weights) return named(weights.error());
   engine->weights_ = std::move(*weights);
   if (engine->tokenizer_->vocabulary() > engine->config().vocabulary) {

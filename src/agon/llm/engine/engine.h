@@ -22,7 +22,9 @@ struct EngineOptions {
   CacheType cache_type = CacheType::kF16;
   bool exact = false;         ///< `--precision exact`: activations are not rounded to bytes.
   std::string template_name;  ///< A family of chat templates instead of the file's own.
-  int max_rows = 512;         ///< Rows that go through a layer together.
+  std::string
+      packed_path;     ///< Keeps the repacked weights in this file, so that later starts need no repacking.
+  int max_rows = 512;  ///< Rows that go through a layer together.
 };
 
 /// An open model. Weights and tokenizer are immutable; passes over it take the team in turns, so one engine

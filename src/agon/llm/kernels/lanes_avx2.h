@@ -1,6 +1,8 @@
 // Sixteen lanes as two registers of AVX2. Included only by files that are compiled for it.
 #pragma once
 
+#ifdef __AVX2__  // else this header is empty
+
 #include <immintrin.h>
 
 #include <cstdint>
@@ -198,3 +200,5 @@ struct LanesAvx2 {
 };
 
 }  // namespace agon::llm
+
+#endif

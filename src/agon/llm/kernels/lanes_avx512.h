@@ -1,6 +1,8 @@
 // Sixteen lanes on AVX-512. Included only by files that are compiled for it.
 #pragma once
 
+#ifdef __AVX512F__  // else this header is empty
+
 #include <immintrin.h>
 
 #include <cstdint>
@@ -133,3 +135,5 @@ struct LanesAvx512 {
 };
 
 }  // namespace agon::llm
+
+#endif

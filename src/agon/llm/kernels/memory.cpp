@@ -19,6 +19,15 @@ AlignedBytes::AlignedBytes(std::size_t size) : size_(size) {
   if (size >= kHugePage) madvise(map, size, MADV_HUGEPAGE);
 }
 
+AlignedBytes AlignedBytes::map(int file, std::size_t offset, std::size_t size) {
+  AlignedBytes result;
+  void* map = mmap(nullptr, size, PROT_READ, MAP_SHARED, file, static_cast<off_t>(offset));
+  if (map == MAP_FAILED) return result;
+  result.data_ = static_cast<std::uint8_t*>(map);
+  result.size_ = size;
+  return result;
+}
+
 AlignedBytes::~AlignedBytes() {
   if (data_ != nullptr) munmap(data_, size_);
 }

@@ -13,6 +13,8 @@ class AlignedBytes {
   AlignedBytes() = default;
   /// Throws std::bad_alloc when the system refuses.
   explicit AlignedBytes(std::size_t size);
+  /// Bytes of an open file from `offset`, a multiple of 4096, to be read only; empty when the system refuses.
+  static AlignedBytes map(int file, std::size_t offset, std::size_t size);
   AlignedBytes(AlignedBytes&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   AlignedBytes& operator=(AlignedBytes&& other) noexcept {

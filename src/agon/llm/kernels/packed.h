@@ -78,9 +78,15 @@ struct PackSource {
   std::vector<int> column_order;
 };
 
-/// Sets sizes and reserves memory for a matrix of `rows`; the panels are then filled by pack_panel, by many
-/// threads if wanted. Columns of float formats are filled up with zeros to a multiple of 32.
-[[nodiscard]] PackedMatrix make_packed(const PackSource& source, int rows);
+/// The sizes of a matrix of `rows`, without memory yet. Columns of float formats are filled up with zeros to
+/// a multiple of 32.
+[[nodiscard]] PackedMatrix plan_packed(const PackSource& source, int rows);
+[[nodiscard]] inline std::size_t packed_bytes(const PackedMatrix& matrix) {
+  return matrix.panel_bytes * static_cast<std::size_t>(matrix.panels);
+}
+/// Takes the memory of a planned matrix, all zero; its panels are then filled by pack_panel, by many threads
+/// if wanted.
+void reserve_packed(PackedMatrix& matrix);
 void pack_panel(const PackSource& source, int panel, PackedMatrix& matrix);
 /// Makes and fills on one thread.
 [[nodiscard]] PackedMatrix pack(const PackSource& source, int rows);

@@ -1,12 +1,12 @@
 #include "agon/llm/model/weights.h"
 
-#include <algorithm>
 #include <new>
 #include <numeric>
 
 #include "agon/base/check.h"
 #include "agon/llm/gguf/dequantize.h"
 #include "agon/llm/model/kv_cache.h"
+#include "agon/llm/model/packer.h"
 
 namespace agon::llm {
 namespace {
@@ -29,13 +29,6 @@ std::vector<int> head_order(int heads, int length, const RopeConfig* rope) {
   return order;
 }
 
-bool is_identity(const std::vector<int>& order) {
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    if (order[i] != static_cast<int>(i)) return false;
-  }
-  return true;
-}
-
 std::vector<float> reorder(const std::vector<float>& values, const std::vector<int>& order) {
   if (values.empty()) return {};
   std::vector<float> result(order.size(), 0.0F);
@@ -44,62 +37,6 @@ std::vector<float> reorder(const std::vector<float>& values, const std::vector<i
   }
   return result;
 }
-
-// One matrix to be filled, panel by panel.
-struct Job {
-  PackSource source;
-  PackedMatrix* matrix;
-  const gguf::Tensor* tensor;
-};
-
-PackSource source_of(const MatrixView& view) {
-  const gguf::Tensor& tensor = *view.tensor;
-  const gguf::TypeTraits traits = gguf::type_traits(tensor.type);
-  const std::size_t row_bytes = tensor.columns() / traits.elements * traits.bytes;
-  return {.type = tensor.type,
-          .bytes = tensor.bytes.subspan(view.first_row * row_bytes, view.rows * row_bytes),
-          .columns = static_cast<int>(tensor.columns()),
-          .row_order = {},
-          .column_order = {}};
-}
-
-class Packer {
- public:
-  void add(const MatrixView& view, PackedMatrix& matrix, std::vector<int> row_order = {},
-           std::vector<int> column_order = {}) {
-    Job job{source_of(view), &matrix, view.tensor};
-    if (!row_order.empty() && !is_identity(row_order)) job.source.row_order = std::move(row_order);
-    if (!column_order.empty() && !is_identity(column_order))
-      job.source.column_order = std::move(column_order);
-    const int rows = job.source.row_order.empty() ? static_cast<int>(view.rows)
-                                                  : static_cast<int>(job.source.row_order.size());
-    matrix = make_packed(job.source, rows);
-    jobs_.push_back(std::move(job));
-  }
-
-  void run(Team& team) {
-    constexpr int kGrain = 8;  // panels taken at a time
-    std::vector<int> first(jobs_.size() + 1, 0);
-    for (std::size_t i = 0; i < jobs_.size(); ++i)
-      first[i + 1] = first[i] + (jobs_[i].matrix->panels + kGrain - 1) / kGrain;
-    team.run([&](Member& member) {
-      for (int piece = member.take(first.back()); piece < first.back(); piece = member.take(first.back())) {
-        // Shares of other members may lie before this one's.
-        const std::size_t at =
-            static_cast<std::size_t>(std::ranges::upper_bound(first, piece) - first.begin()) - 1;
-        Job& job = jobs_[at];
-        const int begin = (piece - first[at]) * kGrain;
-        const int end = std::min(begin + kGrain, job.matrix->panels);
-        for (int panel = begin; panel < end; ++panel) pack_panel(job.source, panel, *job.matrix);
-      }
-    });
-  }
-
-  [[nodiscard]] const std::vector<Job>& jobs() const { return jobs_; }
-
- private:
-  std::vector<Job> jobs_;
-};
 
 Status check_heads(const ModelConfig& config, const ModelTensors& tensors) {
   const bool padded = config.key_length != padded_head(config.key_length) ||
@@ -116,7 +53,8 @@ Status check_heads(const ModelConfig& config, const ModelTensors& tensors) {
 
 }  // namespace
 
-Result<std::unique_ptr<Weights>> Weights::load(const gguf::File& file, Team& team) {
+Result<std::unique_ptr<Weights>> Weights::load(const gguf::File& file, Team& team,
+                                               const std::string& packed_path) {
   auto weights = std::make_unique<Weights>();
   AGON_ASSIGN(weights->config_, ModelConfig::read(file));
   const ModelConfig& config = weights->config_;
@@ -153,13 +91,12 @@ Result<std::unique_ptr<Weights>> Weights::load(const gguf::File& file, Team& tea
       to.output_bias = std::move(from.output_bias);
     }
     packer.add(tensors.output, weights->output_);
-    packer.run(team);
+    AGON_TRY(packer.run(file, team, packed_path));
   } catch (const std::bad_alloc&) {
     return fail("not enough memory for the weights", file.path());
   }
   weights->output_norm_ = std::move(tensors.output_norm);
   weights->embedding_ = tensors.token_embedding;
-  for (const Job& job : packer.jobs()) file.drop_pages(*job.tensor);
   return weights;
 }
 

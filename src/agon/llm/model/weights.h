@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "agon/base/error.h"
@@ -27,9 +28,11 @@ struct LayerWeights {
 /// All weights. Immutable after loading; shared by everything that runs the model.
 class Weights {
  public:
-  /// Repacks every matrix with the team's threads. `file` must outlive this: token embeddings are read from
-  /// it. Pages of the mapping that are not needed any more are given back.
-  static Result<std::unique_ptr<Weights>> load(const gguf::File& file, Team& team);
+  /// Repacks every matrix with the team's threads, or maps them from `packed_path` (see Packer). `file` must
+  /// outlive this: token embeddings are read from it. Pages of the mapping that are not needed any more are
+  /// given back.
+  static Result<std::unique_ptr<Weights>> load(const gguf::File& file, Team& team,
+                                               const std::string& packed_path = {});
 
   [[nodiscard]] const ModelConfig& config() const { return config_; }
   [[nodiscard]] const LayerWeights& layer(int index) const {
