@@ -37,7 +37,9 @@ Result<std::vector<Token>> Engine::encode_chat(std::span<const ChatMessage> mess
 }
 
 Result<KvCache> Engine::make_cache(int tokens) const {
-  return KvCache::create(config(), options_.cache_type, tokens);
+  const bool rounds = !options_.exact && weights_->output().type != PackedType::kF32;
+  return KvCache::create(config(), options_.cache_type.value_or(rounds ? CacheType::kF16 : CacheType::kF32),
+                         tokens);
 }
 
 std::unique_ptr<Forward> Engine::make_forward(KvCache& cache) {

@@ -19,7 +19,9 @@ namespace agon::llm {
 
 struct EngineOptions {
   int threads = 0;  ///< 0: one for each hardware thread.
-  CacheType cache_type = CacheType::kF16;
+  /// Keys and values; unset: floats where nothing else is rounded (exact, or a model of float weights), else
+  /// halves.
+  std::optional<CacheType> cache_type;
   bool exact = false;         ///< `--precision exact`: activations are not rounded to bytes.
   std::string template_name;  ///< A family of chat templates instead of the file's own.
   std::string

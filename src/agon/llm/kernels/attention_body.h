@@ -21,6 +21,8 @@ struct Attention {
 
   template <CacheType type>
   static F key(const std::uint8_t* page, int dimension, int length) {
+    if constexpr (type == CacheType::kF32)
+      return L::load(reinterpret_cast<const float*>(page) + 16 * dimension);
     if constexpr (type == CacheType::kF16) return L::half(page + 32 * dimension);
     if constexpr (type == CacheType::kBF16) return L::bf16(page + 32 * dimension);
     const std::uint8_t* scales = page + static_cast<std::size_t>(length) * kPageTokens;
@@ -30,6 +32,7 @@ struct Attention {
   template <CacheType type>
   static F value(const std::uint8_t* page, int slot, int dimension, int length) {
     const int at = slot * length + dimension;
+    if constexpr (type == CacheType::kF32) return L::load(reinterpret_cast<const float*>(page) + at);
     if constexpr (type == CacheType::kF16) return L::half(page + 2 * at);
     if constexpr (type == CacheType::kBF16) return L::bf16(page + 2 * at);
     const auto* scales =
@@ -173,6 +176,8 @@ struct Attention {
         return rows_of<CacheType::kBF16>(tile, weights);
       case CacheType::kQ8_0:
         return rows_of<CacheType::kQ8_0>(tile, weights);
+      case CacheType::kF32:
+        return rows_of<CacheType::kF32>(tile, weights);
     }
   }
 
@@ -186,6 +191,10 @@ struct Attention {
         scales[i / kBlock * kPageTokens + slot] = to_bytes(x + i, q);
         for (int j = 0; j < kBlock; ++j) bytes[(i + j) * kPageTokens + slot] = q[j];
       }
+      return;
+    }
+    if (type == CacheType::kF32) {
+      for (int i = 0; i < length; ++i) reinterpret_cast<float*>(page)[i * kPageTokens + slot] = x[i];
       return;
     }
     for (int i = 0; i < length; i += 16) {
@@ -204,6 +213,10 @@ struct Attention {
       auto* scales = reinterpret_cast<_Float16*>(page + static_cast<std::size_t>(length) * kPageTokens);
       for (int i = 0; i < length; i += kBlock)
         scales[(slot * length + i) / kBlock] = to_bytes(x + i, bytes + i);
+      return;
+    }
+    if (type == CacheType::kF32) {
+      std::copy_n(x, length, reinterpret_cast<float*>(page) + static_cast<std::ptrdiff_t>(slot) * length);
       return;
     }
     std::uint8_t* out = page + static_cast<std::size_t>(slot) * static_cast<std::size_t>(length) * 2;

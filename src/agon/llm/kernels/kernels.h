@@ -48,14 +48,15 @@ struct Activations {
 };
 
 /// Formats of keys and values in the cache.
-enum class CacheType : std::uint8_t { kF16, kBF16, kQ8_0 };
+enum class CacheType : std::uint8_t { kF16, kBF16, kQ8_0, kF32 };
 
 constexpr int kPageTokens = 16;  ///< Positions of one cache page; also the lanes of a register.
 
 /// Bytes of one head's keys (or values; the same) of one page.
 [[nodiscard]] constexpr std::size_t cache_page_bytes(CacheType type, int length) {
   const auto numbers = static_cast<std::size_t>(length) * kPageTokens;
-  return type == CacheType::kQ8_0 ? numbers + numbers / kBlock * 2 : numbers * 2;
+  if (type == CacheType::kQ8_0) return numbers + numbers / kBlock * 2;
+  return numbers * (type == CacheType::kF32 ? 4 : 2);
 }
 
 /// Queries that attend together: up to eight rows of one sequence and one head of keys and values.
