@@ -36,12 +36,16 @@ class Tokenizer {
   /// "gpt2" (byte-level BPE with the named pre-tokenizer), "t5" (SentencePiece unigram), "bert" (WordPiece).
   /// Unknown models and pre-tokenizers are refused by name.
   static Result<std::unique_ptr<Tokenizer>> read(const gguf::Metadata& metadata);
-  virtual ~Tokenizer() = default;
+  ~Tokenizer();
+  Tokenizer(const Tokenizer&) = delete;
+  Tokenizer& operator=(const Tokenizer&) = delete;
 
   /// Tokens of a text. Any bytes are taken, invalid UTF-8 too; equal to llama.cpp's tokens for the same file.
   [[nodiscard]] std::vector<Token> encode(std::string_view text, const EncodeOptions& options = {}) const;
   /// The text of tokens. Control tokens are left out unless `special`. Bytes of a cut character come out as
-  /// they are.
+  /// they are. The space that encode puts before a text (SentencePiece) is taken away again, so that
+  /// decode(encode(text)) is the text wherever the vocabulary allows it. Ids outside the vocabulary give
+  /// nothing.
   [[nodiscard]] std::string decode(std::span<const Token> tokens, bool special = false) const;
   /// The bytes that one token adds when it does not start the text; control tokens give nothing unless
   /// `special`.
@@ -53,6 +57,11 @@ class Tokenizer {
   [[nodiscard]] const std::string& name() const;
   /// The token whose stored text is exactly `text` ("<|im_start|>"), or kNoToken.
   [[nodiscard]] Token find(std::string_view text) const;
+
+ private:
+  struct State;
+  explicit Tokenizer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace agon::llm
