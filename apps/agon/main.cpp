@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
   agon::add_data_command(app, exit_code);
   agon::add_info_command(app, exit_code);
   agon::add_model_command(app, exit_code);
+  agon::add_tokenize_command(app, exit_code);
   agon::add_completion_command(app, exit_code);
   try {
     app.parse(argc, argv);

@@ -19,6 +19,8 @@ void add_rank_command(CLI::App& app, int& exit_code);
 void add_info_command(CLI::App& app, int& exit_code);
 /// `agon model convert`: models in other formats, to GGUF.
 void add_model_command(CLI::App& app, int& exit_code);
+/// `agon tokenize`: text to tokens and back.
+void add_tokenize_command(CLI::App& app, int& exit_code);
 /// `agon completion`: completions for a shell.
 void add_completion_command(CLI::App& app, int& exit_code);
 /// `agon data ...`: what is in files of votes. Callbacks set `exit_code` (0 done, 1 bad data, 2 bad call).

@@ -27,8 +27,7 @@ struct ByteAlphabet {
     to_byte.fill(-1);
     char32_t next = 256;
     for (unsigned byte = 0; byte < 256; ++byte) {
-      const bool printable =
-          (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
+      const bool printable = (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
       of_byte[byte] = printable ? byte : next++;
       to_byte[of_byte[byte]] = std::int16_t(byte);
     }
@@ -190,11 +189,11 @@ void ByteBpe::merge_long(std::string_view word, EncodeScratch& scratch, TokenSin
     const Merge merge = merge_of(a.id, b.id);
     if (merge.rank == kNoRank) return;
     heap.push_back({0, merge.rank, left, right, a.id, b.id, merge.symbol});
-    std::ranges::push_heap(heap);
+    std::push_heap(heap.begin(), heap.end());
   };
   for (std::int32_t i = 1; i < count; ++i) push(i - 1, i);
   while (!heap.empty()) {
-    std::ranges::pop_heap(heap);
+    std::pop_heap(heap.begin(), heap.end());
     const MergeCandidate pair = heap.back();
     heap.pop_back();
     MergePart &left = parts[std::size_t(pair.left)], &right = parts[std::size_t(pair.right)];

@@ -79,8 +79,7 @@ inline void append_unescaped(std::string_view token_text, std::string& out) {
 
 /// Mixes two words by a 64 x 64 > 128 bit product; the sum keeps a zero factor from hiding the other word.
 [[nodiscard]] inline std::uint64_t mix64(std::uint64_t a, std::uint64_t b) {
-  const auto product =
-      static_cast<unsigned __int128>(a ^ 0x9E3779B97F4A7C15u) * (b ^ 0xD1B54A32D192ED03u);
+  const auto product = static_cast<unsigned __int128>(a ^ 0x9E3779B97F4A7C15u) * (b ^ 0xD1B54A32D192ED03u);
   return (static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64)) +
          (a ^ b * 0xA24BAED4963EE407u) * 0x9FB21C651E98DF25u;
 }

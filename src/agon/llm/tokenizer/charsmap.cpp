@@ -27,10 +27,12 @@ Result<Charsmap> Charsmap::read(const gguf::Metadata& metadata) {
   std::memcpy(&array_bytes, bytes.data(), sizeof array_bytes);
   if (array_bytes >= bytes.size() - sizeof array_bytes || bytes.back() != '\0')
     return fail(std::string(kKey) + ": an array of " + std::to_string(array_bytes) + " bytes in " +
-                std::to_string(bytes.size()) + " (expected the array, then replacements, each ended by a zero)");
+                std::to_string(bytes.size()) +
+                " (expected the array, then replacements, each ended by a zero)");
   map.nodes_.resize(array_bytes / sizeof(std::uint32_t));
   if (!map.nodes_.empty())
-    std::memcpy(map.nodes_.data(), bytes.data() + sizeof array_bytes, map.nodes_.size() * sizeof(std::uint32_t));
+    std::memcpy(map.nodes_.data(), bytes.data() + sizeof array_bytes,
+                map.nodes_.size() * sizeof(std::uint32_t));
   map.replacements_ = bytes.substr(sizeof array_bytes + array_bytes);
   return map;
 }

@@ -12,10 +12,10 @@
 
 namespace agon::llm {
 
-/// A map from byte sequences to replacements: a double array in the layout of the darts-clone library (BASE in
-/// bits 10 to 30, shifted by 8 more when bit 9 is set; the byte that leads to a node in bits 0 to 7; bit 8 when
-/// a value hangs below), then the replacements, each ended by a zero byte. File layout: length of the array in
-/// bytes (32 bits), the array, the replacements.
+/// A map from byte sequences to replacements: a double array in the layout of the darts-clone library (BASE
+/// in bits 10 to 30, shifted by 8 more when bit 9 is set; the byte that leads to a node in bits 0 to 7; bit 8
+/// when a value hangs below), then the replacements, each ended by a zero byte. File layout: length of the
+/// array in bytes (32 bits), the array, the replacements.
 class Charsmap {
  public:
   /// From the bytes of tokenizer.ggml.precompiled_charsmap; empty bytes give a map without entries. Checks

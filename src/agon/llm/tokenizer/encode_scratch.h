@@ -41,8 +41,8 @@ class TokenSink {
   std::size_t size_;
 };
 
-/// Tokens of words of up to 31 bytes and 7 tokens: one cache line each, in the place their hash gives; a newer
-/// word drives an older one out. It only saves time: tokens are the same with and without it.
+/// Tokens of words of up to 31 bytes and 7 tokens: one cache line each, in the place their hash gives; a
+/// newer word drives an older one out. It only saves time: tokens are the same with and without it.
 class WordCache {
  public:
   struct alignas(64) Slot {
@@ -52,8 +52,8 @@ class WordCache {
   };
   static constexpr std::size_t kLongestWord = 31, kMostTokens = 7;
 
-  /// The slot for `word` (1 to 31 bytes); `hit` when it holds the word's tokens. `readable` says that 32 bytes
-  /// may be read from where the word begins.
+  /// The slot for `word` (1 to 31 bytes); `hit` when it holds the word's tokens. `readable` says that 32
+  /// bytes may be read from where the word begins.
   Slot& find(std::string_view word, bool readable, bool& hit) {
     if (slots_.empty()) slots_.resize(kSlots);
     std::array<std::uint64_t, 4> key{};

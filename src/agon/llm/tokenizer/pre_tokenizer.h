@@ -238,7 +238,8 @@ void WordScanner::split_marks(const char* p, const char* end, bool is_default, W
   const auto number_runs = [&](const char* from, const char* to) {
     if (!is_default) return triples(from, to);
     while (from < to) {
-      const char* q = look(from, to).classes & kNumber ? skip(from, to, kNumber) : skip_not(from, to, kNumber);
+      const char* q =
+          look(from, to).classes & kNumber ? skip(from, to, kNumber) : skip_not(from, to, kNumber);
       triples(from, q);
       from = q;
     }

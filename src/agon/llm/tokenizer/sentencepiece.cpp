@@ -1,11 +1,11 @@
-// SentencePiece BPE (Kudo and Richardson 2018): of all neighbouring parts whose texts join to a token, the pair
-// whose token has the highest score is joined first, the leftmost among equals. What is no token in the end
-// comes out as tokens of its bytes.
+// SentencePiece BPE (Kudo and Richardson 2018): of all neighbouring parts whose texts join to a token, the
+// pair whose token has the highest score is joined first, the leftmost among equals. What is no token in the
+// end comes out as tokens of its bytes.
 //
 // The whole text is one word to this method. But parts are only ever joined to a token, so where two
-// neighbouring characters stand side by side in no token, the text can be cut without changing the result. The
-// pieces between such cuts are mostly words, which a cache knows. Which pairs occur is kept exactly for ASCII
-// and the escaped space, and in a hash filter for others (a false hit only makes a longer piece).
+// neighbouring characters stand side by side in no token, the text can be cut without changing the result.
+// The pieces between such cuts are mostly words, which a cache knows. Which pairs occur is kept exactly for
+// ASCII and the escaped space, and in a hash filter for others (a false hit only makes a longer piece).
 #include <algorithm>
 
 #include "agon/llm/tokenizer/text_model.h"
@@ -35,7 +35,8 @@ class SentencePiece final : public TextModel {
   /// A character as a number: its bytes. The escaped space counts as small.
   static std::uint32_t code_of(std::string_view text, std::size_t at, std::size_t bytes) {
     std::uint32_t code = 0;
-    for (std::size_t i = 0; i < bytes; ++i) code |= std::uint32_t{static_cast<std::uint8_t>(text[at + i])} << 8 * i;
+    for (std::size_t i = 0; i < bytes; ++i)
+      code |= std::uint32_t{static_cast<std::uint8_t>(text[at + i])} << 8 * i;
     return code == 0x8196E2 ? 128 : code;
   }
   /// ASCII and the escaped space are below kSmall; so is the lone byte 0x80, which then counts as that.
@@ -178,11 +179,11 @@ void SentencePiece::merge_long(std::string_view word, EncodeScratch& scratch, To
     const Pair pair = pair_of(word.substr(a.id, a.bytes + b.bytes));
     if (!pair.joins) return;
     heap.push_back({pair.score, 0, left, right, a.bytes, b.bytes, 0});
-    std::ranges::push_heap(heap);
+    std::push_heap(heap.begin(), heap.end());
   };
   for (std::size_t i = 1; i < parts.size(); ++i) push(std::int32_t(i - 1), std::int32_t(i));
   while (!heap.empty()) {
-    std::ranges::pop_heap(heap);
+    std::pop_heap(heap.begin(), heap.end());
     const MergeCandidate pair = heap.back();
     heap.pop_back();
     MergePart &left = parts[std::size_t(pair.left)], &right = parts[std::size_t(pair.right)];

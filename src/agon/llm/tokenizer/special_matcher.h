@@ -33,8 +33,8 @@ class SpecialMatcher {
   /// Ranks of the tokens that occur in `text`, ascending.
   static void find_ranks(const Trie& trie, std::string_view text, std::vector<std::uint32_t>& seen);
 
-  std::vector<Token> ranked_;   // longest first, lower ids first among equally long ones
-  Trie all_, always_;           // to ranks; `always_` holds the user-defined ones only
+  std::vector<Token> ranked_;  // longest first, lower ids first among equally long ones
+  Trie all_, always_;          // to ranks; `always_` holds the user-defined ones only
 };
 
 }  // namespace agon::llm

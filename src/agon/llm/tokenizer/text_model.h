@@ -22,8 +22,8 @@ class TextModel {
   virtual void append_text(std::string_view token_text, std::string& out) const = 0;
 };
 
-/// Byte-level BPE (GPT-2): tokenizer.ggml.merges by rank inside the words of the pre-tokenizer. The vocabulary
-/// must outlive the model; so for all.
+/// Byte-level BPE (GPT-2): tokenizer.ggml.merges by rank inside the words of the pre-tokenizer. The
+/// vocabulary must outlive the model; so for all.
 Result<std::unique_ptr<TextModel>> make_byte_bpe(const Vocabulary& vocabulary, const gguf::Metadata& metadata,
                                                  const PreTokenizer& pre);
 /// SentencePiece BPE (Llama 2, Gemma): pairs by the score of the token they make, bytes for the rest.

@@ -60,8 +60,8 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::read(const gguf::Metadata& metadat
   state->name = kind == TokenizerModel::kByteLevel ? model + "/" + pre_name : model;
   if (pre.add_bos && !metadata.has("tokenizer.ggml.add_bos_token"))
     state->vocabulary.special().add_bos = true;
-  AGON_ASSIGN(state->add_space_prefix, metadata.boolean_or("tokenizer.ggml.add_space_prefix",
-                                                           kind == TokenizerModel::kSentencePiece));
+  AGON_ASSIGN(state->add_space_prefix,
+              metadata.boolean_or("tokenizer.ggml.add_space_prefix", kind == TokenizerModel::kSentencePiece));
   AGON_ASSIGN(state->matcher, SpecialMatcher::make(state->vocabulary));
   switch (kind) {
     case TokenizerModel::kSentencePiece: {
@@ -101,8 +101,8 @@ std::vector<Token> Tokenizer::encode(std::string_view text, const EncodeOptions&
       if (fragment.token != kNoToken)
         sink.push(fragment.token);
       else
-        state.model->encode(text.substr(fragment.begin, fragment.end - fragment.begin), after_special, scratch,
-                            sink);
+        state.model->encode(text.substr(fragment.begin, fragment.end - fragment.begin), after_special,
+                            scratch, sink);
       after_special = fragment.token != kNoToken;
     }
     if (options.add_special && word_piece && special.separator != kNoToken) sink.push(special.separator);

@@ -1,5 +1,6 @@
-// SentencePiece unigram (Kudo 2018, "Subword Regularization"): the tokens whose log probabilities sum highest,
-// by dynamic programming over the ends of tokens (Viterbi). Sums are doubles and the first of equal sums wins.
+// SentencePiece unigram (Kudo 2018, "Subword Regularization"): the tokens whose log probabilities sum
+// highest, by dynamic programming over the ends of tokens (Viterbi). Sums are doubles and the first of equal
+// sums wins.
 #include <algorithm>
 #include <limits>
 
@@ -151,8 +152,7 @@ Result<std::unique_ptr<TextModel>> make_unigram(const Vocabulary& vocabulary, co
                   std::to_string(vocabulary.text(token).size()) + " bytes (expected at most " +
                   std::to_string(kLongestToken) + ")");
   AGON_ASSIGN(Charsmap charsmap, Charsmap::read(metadata));
-  AGON_ASSIGN(const bool merge_spaces,
-              metadata.boolean_or("tokenizer.ggml.remove_extra_whitespaces", false));
+  AGON_ASSIGN(const bool merge_spaces, metadata.boolean_or("tokenizer.ggml.remove_extra_whitespaces", false));
   return std::make_unique<Unigram>(vocabulary, std::move(charsmap), add_space_prefix, merge_spaces);
 }
 

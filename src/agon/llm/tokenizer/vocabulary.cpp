@@ -44,29 +44,49 @@ std::uint8_t attribute_of_type(std::int64_t type) {
 }
 
 /// Texts that end a turn or a document in the families we know (and their relatives): as llama.cpp has them.
-constexpr std::string_view kEndTexts[] = {
-    "<|eot_id|>",  "<|im_end|>",          "<|end|>",      "<|return|>",         "<|call|>",
-    "<|flush|>",   "<|calls|>",           "<end_of_turn>", "<|endoftext|>",      "</s>",
-    "<|eom_id|>",  "<EOT>",               "_<EOT>",       "[EOT]",              "[EOS]",
-    "<|end_of_text|>", "<end_of_utterance>", "<eos>",      "<turn|>",            "<|tool_response>",
-    "[e~[",        "<｜end▁of▁sentence｜>"};
+constexpr std::string_view kEndTexts[] = {"<|eot_id|>",
+                                          "<|im_end|>",
+                                          "<|end|>",
+                                          "<|return|>",
+                                          "<|call|>",
+                                          "<|flush|>",
+                                          "<|calls|>",
+                                          "<end_of_turn>",
+                                          "<|endoftext|>",
+                                          "</s>",
+                                          "<|eom_id|>",
+                                          "<EOT>",
+                                          "_<EOT>",
+                                          "[EOT]",
+                                          "[EOS]",
+                                          "<|end_of_text|>",
+                                          "<end_of_utterance>",
+                                          "<eos>",
+                                          "<turn|>",
+                                          "<|tool_response>",
+                                          "[e~[",
+                                          "<｜end▁of▁sentence｜>"};
 /// The end of a turn, the likeliest first.
-constexpr std::initializer_list<std::string_view> kEndOfTurn = {
-    "<|eot_id|>", "<|im_end|>",      "<end_of_turn>", "<|end|>", "<|endoftext|>", "<|end_of_text|>",
-    "<EOT>",      "_<EOT>",          "[EOT]",         "<end_of_utterance>", "<｜end▁of▁sentence｜>"};
-/// Texts of fill-in-the-middle tokens: always control tokens. Padding, repository and file separators end an
-/// answer too.
-constexpr std::initializer_list<std::string_view> kFillTexts[] = {
-    {"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>", "<|code_prefix|>",
-     "<|prefix|>"},
-    {"<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "▁<SUF>", "<|code_suffix|>",
-     "<|suffix|>"},
-    {"<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "▁<MID>", "<|code_middle|>",
-     "<|middle|>"}};
-constexpr std::initializer_list<std::string_view> kFillEndTexts[] = {
-    {"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"},
-    {"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"},
-    {"<|file_sep|>"}};
+constexpr std::string_view kEndOfTurn[] = {
+    "<|eot_id|>",           "<|im_end|>", "<end_of_turn>", "<|end|>", "<|endoftext|>",
+    "<|end_of_text|>",      "<EOT>",      "_<EOT>",        "[EOT]",   "<end_of_utterance>",
+    "<｜end▁of▁sentence｜>"};
+/// Texts of fill-in-the-middle tokens, which are always control tokens: of each kind the first that is found.
+constexpr std::string_view kFillBefore[] = {"<|fim_prefix|>",  "<fim-prefix>", "<fim_prefix>",
+                                            "<｜fim▁begin｜>", "<PRE>",        "▁<PRE>",
+                                            "<|code_prefix|>", "<|prefix|>"};
+constexpr std::string_view kFillAfter[] = {"<|fim_suffix|>",  "<fim-suffix>", "<fim_suffix>",
+                                           "<｜fim▁hole｜>",  "<SUF>",        "▁<SUF>",
+                                           "<|code_suffix|>", "<|suffix|>"};
+constexpr std::string_view kFillMiddle[] = {"<|fim_middle|>",  "<fim-middle>", "<fim_middle>",
+                                            "<｜fim▁end｜>",   "<MID>",        "▁<MID>",
+                                            "<|code_middle|>", "<|middle|>"};
+/// These end an answer too.
+constexpr std::string_view kFillPadding[] = {"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"};
+constexpr std::string_view kRepository[] = {"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>",
+                                            "<reponame>"};
+constexpr std::string_view kFileSeparator[] = {"<|file_sep|>"};
+constexpr std::string_view kEndOfMessage[] = {"<|eom_id|>"};
 
 }  // namespace
 
@@ -201,7 +221,7 @@ Status Vocabulary::read_special(const gguf::Metadata& metadata, TokenizerModel m
   return {};
 }
 
-Token Vocabulary::first_of(std::initializer_list<std::string_view> texts) {
+Token Vocabulary::first_of(std::span<const std::string_view> texts) {
   for (const std::string_view text : texts)
     if (const Token token = find(text); token != kNoToken) {
       attributes_[std::size_t(token)] |= kControlToken;
@@ -216,9 +236,13 @@ Token Vocabulary::first_of(std::initializer_list<std::string_view> texts) {
 void Vocabulary::recognise_by_text() {
   std::set<Token> ends;
   if (special_.eot == kNoToken) special_.eot = first_of(kEndOfTurn);
-  first_of({"<|eom_id|>"});
-  for (const auto& texts : kFillTexts) first_of(texts);
-  for (const auto& texts : kFillEndTexts)
+  for (const std::span<const std::string_view> texts :
+       {std::span<const std::string_view>(kEndOfMessage), std::span<const std::string_view>(kFillBefore),
+        std::span<const std::string_view>(kFillAfter), std::span<const std::string_view>(kFillMiddle)})
+    first_of(texts);
+  for (const std::span<const std::string_view> texts :
+       {std::span<const std::string_view>(kFillPadding), std::span<const std::string_view>(kRepository),
+        std::span<const std::string_view>(kFileSeparator)})
     if (const Token token = first_of(texts); token != kNoToken) ends.insert(token);
   for (Token token = 0; token < size(); ++token)
     if ((attributes(token) & kControlToken) && text(token).find("unused") != std::string_view::npos)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,7 +63,7 @@ class Vocabulary {
   Status read_special(const gguf::Metadata& metadata, TokenizerModel model);
   void recognise_by_text();
   void set_strip_attributes(const gguf::Metadata& metadata);
-  Token first_of(std::initializer_list<std::string_view> texts);
+  Token first_of(std::span<const std::string_view> texts);
 
   struct Slot {
     std::uint32_t tag = 0;  ///< Upper half of the hash.
