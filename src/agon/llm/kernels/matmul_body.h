@@ -154,11 +154,20 @@ struct Matmul {
   template <PackedType type>
   static void quantised(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a,
                         float* out, std::size_t stride, std::uint8_t* scratch) {
-    if (a.rows <= L::kTile) {
+    // Up to two tiles, decoding a panel twice on the way through registers is cheaper than storing it
+    // decoded.
+    if (a.rows <= 2 * L::kTile) {
+      const std::size_t tile_blocks = static_cast<std::size_t>(matrix.columns / kBlock) * Activations::kTile;
       for (int p = 0; p < panels; ++p) {
-        with_rows(a.rows, [&]<int rows>() {
-          stream<type, rows>(matrix, first_panel + p, a.blocks, out + p * kPanelRows, stride);
-        });
+        for (int row = 0; row < a.rows; row += L::kTile) {
+          const ActivationBlock* x = a.blocks +
+                                     static_cast<std::size_t>(row / Activations::kTile) * tile_blocks +
+                                     row % Activations::kTile;
+          with_rows(std::min(L::kTile, a.rows - row), [&]<int rows>() {
+            stream<type, rows>(matrix, first_panel + p, x,
+                               out + static_cast<std::size_t>(row) * stride + p * kPanelRows, stride);
+          });
+        }
       }
       return;
     }
