@@ -51,6 +51,7 @@ struct Options {
   CacheType cache = CacheType::kF16;
   int threads = 0;
   std::size_t windows = SIZE_MAX;
+  std::string logits;
 };
 
 Result<Options> parse_options(int count, char** words) {
@@ -67,6 +68,8 @@ Result<Options> parse_options(int count, char** words) {
       options.threads = std::atoi(word.c_str() + 8);
     } else if (word.starts_with("windows=")) {
       options.windows = static_cast<std::size_t>(std::atoll(word.c_str() + 8));
+    } else if (word.starts_with("logits=")) {
+      options.logits = word.substr(7);
     } else {
       return fail("unknown option " + word);
     }
@@ -203,7 +206,7 @@ void print_summary(const std::vector<Row>& rows, std::size_t windows) {
   for (const Row& row : rows) squares += (row.divergence - mean) * (row.divergence - mean);
   const double predicted = n - static_cast<double>(windows);
   fmt::print("positions                 {}\n", rows.size());
-  fmt::print("mean KL(truth || engine)  {:.4g} +- {:.2g} nats\n", mean, std::sqrt(squares / (n - 1) / n));
+  fmt::print("mean KL from the truth    {:.4g} +- {:.2g} nats\n", mean, std::sqrt(squares / (n - 1) / n));
   fmt::print("largest                   {:.4g}\n", largest);
   fmt::print("equal top tokens          {:.3f} %\n", 100 * same / n);
   fmt::print("perplexity                {:.5f}, truth {:.5f} ({:+.4f} %)\n", std::exp(loss / predicted),
@@ -211,41 +214,80 @@ void print_summary(const std::vector<Row>& rows, std::size_t windows) {
   fmt::print("log-probability of text   {:.3g} apart (root mean square)\n", std::sqrt(apart / predicted));
 }
 
-Status measure(const std::string& model, const std::string& truth_path, const Options& options) {
-  AGON_ASSIGN(Truth truth, read_truth(truth_path));
-  AGON_ASSIGN(const gguf::File file, gguf::File::open(model));
-  if (file.size() != truth.model_size) return fail("the truth is of another model", truth_path);
-  AGON_ASSIGN(const gguf::File plain, gguf::File::open(model));  // its pages are not given back
-  AGON_ASSIGN(const ReferenceModel reference, ReferenceModel::load(plain));
-  Team team(options.threads);
-  AGON_ASSIGN(const auto weights, Weights::load(file, team));
-  truth.windows.resize(std::min(truth.windows.size(), options.windows));
-  std::vector<Row> rows;
-  std::size_t first = 0;
-  for (const std::vector<std::int32_t>& window : truth.windows) {
+// Gives the logits of one window after another.
+class Engine {
+ public:
+  static Result<std::unique_ptr<Engine>> open(const std::string& model, const Options& options) {
+    AGON_ASSIGN(gguf::File file, gguf::File::open(model));
+    std::unique_ptr<Engine> engine(new Engine(std::move(file), options));
+    if (!options.logits.empty()) {
+      AGON_ASSIGN(engine->source_, open_bytes(options.logits));
+      return engine;
+    }
+    AGON_ASSIGN(engine->weights_, Weights::load(engine->file_, engine->team_));
+    return engine;
+  }
+
+  Status run(const std::vector<std::int32_t>& window, std::size_t vocabulary, std::vector<float>& logits) {
+    if (source_ != nullptr) {
+      logits.resize(window.size() * vocabulary);
+      char* to = reinterpret_cast<char*>(logits.data());
+      for (std::size_t left = logits.size() * sizeof(float); left > 0;) {
+        AGON_ASSIGN(const std::size_t got, source_->read(to, left));
+        if (got == 0) return fail("ends before all logits were read", options_.logits);
+        to += got;
+        left -= got;
+      }
+      return {};
+    }
     AGON_ASSIGN(KvCache cache,
-                KvCache::create(weights->config(), options.cache, static_cast<int>(window.size())));
-    Forward forward(*weights, cache, team, {.exact = options.exact});
+                KvCache::create(weights_->config(), options_.cache, static_cast<int>(window.size())));
+    Forward forward(*weights_, cache, team_, {.exact = options_.exact});
     Batch batch;
     batch.tokens = window;
     batch.segments = {{.sequence = cache.open(), .count = static_cast<int>(window.size())}};
     for (std::size_t i = 0; i < window.size(); ++i) batch.logit_rows.push_back(static_cast<int>(i));
     BatchResult result;
     AGON_TRY(forward.run(batch, result));
-    const std::size_t before = rows.size();
-    rows.resize(before + window.size());
+    logits = std::move(result.logits);
+    return {};
+  }
+
+ private:
+  Engine(gguf::File file, const Options& options)
+      : options_(options), file_(std::move(file)), team_(options.threads) {}
+  Options options_;
+  gguf::File file_;
+  Team team_;
+  std::unique_ptr<Weights> weights_;
+  std::unique_ptr<ByteSource> source_;
+};
+
+Status measure(const std::string& model, const std::string& truth_path, const Options& options) {
+  AGON_ASSIGN(Truth truth, read_truth(truth_path));
+  AGON_ASSIGN(const gguf::File file,
+              gguf::File::open(model));  // apart: the engine gives pages of its own back
+  if (file.size() != truth.model_size) return fail("the truth is of another model", truth_path);
+  AGON_ASSIGN(const ReferenceModel reference, ReferenceModel::load(file));
+  AGON_ASSIGN(const auto engine, Engine::open(model, options));
+  truth.windows.resize(std::min(truth.windows.size(), options.windows));
+  std::vector<Row> rows;
+  std::vector<float> logits;
+  for (const std::vector<std::int32_t>& window : truth.windows) {
+    AGON_TRY(engine->run(window, truth.vocabulary, logits));
+    const std::size_t first = rows.size();
+    rows.resize(first + window.size());
     for (std::size_t begin = 0; begin < window.size(); begin += kRowsAtOnce) {
       const std::size_t count = std::min(kRowsAtOnce, window.size() - begin);
       const std::vector<double> exact = reference.output(
           std::span(truth.hidden).subspan((first + begin) * truth.width, count * truth.width));
       parallel_for(count, [&](std::size_t i) {
         const std::size_t t = begin + i;
-        rows[before + t] = compare(std::span(exact).subspan(i * truth.vocabulary, truth.vocabulary),
-                                   std::span(result.logits).subspan(t * truth.vocabulary, truth.vocabulary),
-                                   t + 1 < window.size() ? &window[t + 1] : nullptr);
+        rows[first + t] = compare(std::span(exact).subspan(i * truth.vocabulary, truth.vocabulary),
+                                  std::span(logits).subspan(t * truth.vocabulary, truth.vocabulary),
+                                  t + 1 < window.size() ? &window[t + 1] : nullptr);
       });
     }
-    first += window.size();
     fmt::print(stderr, ".");
   }
   fmt::print(stderr, "\n");
