@@ -41,9 +41,28 @@ struct Rows {
     return L::div(one, L::add(one, exp(bounded)));
   }
 
+  /// tanh(x) to 4e-7 relative: x + x^3 P(x^2) up to 0.625, P of degree 4 through the Chebyshev nodes (its
+  /// error is 2e-8), and sign(x) (1 - 2 / (exp(2|x|) + 1)) beyond. Small values matter: soft-capped scores
+  /// are near the middle, where a sigmoid less a half would keep few digits.
   static F tanh(F x) {
-    const F two = L::set1(2);
-    return L::sub(L::mul(two, sigmoid(L::mul(two, x))), L::set1(1));
+    const F one = L::set1(1), border = L::set1(0.625F);
+    const F size = L::abs(x);
+    // The polynomial must not overflow where it is not used.
+    const F near = L::sub(L::zero(), L::max(L::sub(L::zero(), L::max(x, L::set1(-1))), L::set1(-1)));
+    const F square = L::mul(near, near);
+    F p = L::set1(-0.006096714F);
+    p = L::fma(p, square, L::set1(0.02099718F));
+    p = L::fma(p, square, L::set1(-0.053850908F));
+    p = L::fma(p, square, L::set1(0.1333277F));
+    p = L::fma(p, square, L::set1(-0.33333328F));
+    const F small = L::fma(L::mul(p, square), near, near);
+    // At 10 the result is 1.
+    const F twice = L::sub(L::zero(), L::max(L::mul(L::set1(-2), size), L::set1(-20)));
+    const F large = L::sub(one, L::div(L::set1(2), L::add(exp(twice), one)));
+    const F signed_large =
+        L::sub(L::zero_below(x, L::zero(), large), L::zero_below(L::sub(L::zero(), x), L::zero(), large));
+    return L::add(L::zero_below(size, border, signed_large),
+                  L::sub(small, L::zero_below(size, border, small)));
   }
 
   static void quantize(const float* x, int count, ActivationBlock* out) {
@@ -51,9 +70,12 @@ struct Rows {
       const F a = L::load(x);
       const F b = L::load(x + 16);
       const float largest = L::largest(L::max(L::abs(a), L::abs(b)));
-      const float inverse = largest > 0 ? 127.0F / largest : 0.0F;
-      const I qa = L::round(L::mul(a, L::set1(inverse)));
-      const I qb = L::round(L::mul(b, L::set1(inverse)));
+      // Numbers so small that the inverse would overflow count as zeros.
+      const F inverse = L::set1(largest < 0x1p-100F ? 0.0F : 127.0F / largest);
+      // The maximum keeps what comes of NaN and infinity within the bytes; the scale tells of them.
+      const F lowest = L::set1(-127);
+      const I qa = L::round(L::max(L::mul(a, inverse), lowest));
+      const I qb = L::round(L::max(L::mul(b, inverse), lowest));
       // The scale that is best for these bytes in the sense of least squares, <x, q> / <q, q>: it takes one
       // of the 32 dimensions out of the rounding error.
       const F fa = L::to_float(qa), fb = L::to_float(qb);
