@@ -49,11 +49,18 @@ void Forward::read_out(Member& member, const Piece& piece, Stream& stream, const
     auto target = std::ranges::lower_bound(batch.targets, piece.first_row, {}, &Batch::Target::row);
     for (int i = 0; i < wanted; ++i) {
       float* logits = strip + wide(i) * kChunk;
-      // Words that are not there must not count: the last panel is filled up with zeros.
-      for (int word = words; word % kPanelRows != 0; ++word) logits[word] = -INFINITY;
       ChunkSummary& summary = summaries_[wide(i) * wide(chunks) + wide(chunk)];
-      kernels_.summarize(logits, (words + kPanelRows - 1) / kPanelRows * kPanelRows, cap, &summary.largest,
-                         &summary.place, &summary.sum);
+      const int padded = (words + kPanelRows - 1) / kPanelRows * kPanelRows;
+      const auto summarize = [&](float capped_at) {
+        kernels_.summarize(logits, padded, capped_at, &summary.largest, &summary.place, &summary.sum);
+      };
+      // Words that are not there must not count: the last panel is filled up with zeros. Capped, they would
+      // be no more than the cap below zero, so they are put out after that.
+      if (cap != 0) summarize(cap);
+      if (cap == 0 || padded != words) {
+        std::fill(logits + words, logits + padded, -INFINITY);
+        summarize(0);
+      }
       const int row = piece.first_row + piece.wanted[wide(i)];
       if (logit != batch.logit_rows.end() && *logit == row) {
         std::copy_n(logits, words,
