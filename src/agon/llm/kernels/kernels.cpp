@@ -13,10 +13,11 @@ const Kernels& kernels() {
     case CpuLevel::kAvx512:
       return avx512_kernels();
     case CpuLevel::kVnni:
+      return vnni_kernels();
     case CpuLevel::kBf16:
       break;
   }
-  return vnni_kernels();
+  return bf16_kernels();
 }
 
 }  // namespace agon::llm

@@ -121,5 +121,6 @@ constexpr std::size_t kMatmulScratch = std::size_t{kMatmulPanels} * kScratchBloc
 [[nodiscard]] const Kernels& avx2_kernels();
 [[nodiscard]] const Kernels& avx512_kernels();
 [[nodiscard]] const Kernels& vnni_kernels();
+[[nodiscard]] const Kernels& bf16_kernels();
 
 }  // namespace agon::llm

@@ -17,6 +17,7 @@ struct LanesAvx2 {
     __m256i a, b;
   };
   static constexpr int kTile = 2;
+  static constexpr bool kPairs = false;
   static constexpr bool kSignedWide = true;
 
   static F zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
@@ -73,6 +74,7 @@ struct LanesAvx2 {
     const __m256i packed = _mm256_packus_epi32(bf16_bits(x.a), bf16_bits(x.b));
     _mm256_storeu_si256(static_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xD8));
   }
+  static F as_float(I x) { return {_mm256_castsi256_ps(x.a), _mm256_castsi256_ps(x.b)}; }
   static F to_float(I x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
   static I round(F x) { return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)}; }
   static F pow2(I n) {

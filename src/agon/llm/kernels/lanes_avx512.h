@@ -9,12 +9,14 @@
 
 namespace agon::llm {
 
-/// `kVnni`: products of bytes by one instruction; else by widening, to the same exact integers.
-template <bool kVnni>
+/// `kBf16` only keeps the code of files compiled for other instructions apart. `kVnni`: products of bytes by
+/// one instruction; else by widening, to the same exact integers.
+template <bool kVnni, bool kBf16 = false>
 struct LanesAvx512 {
   using F = __m512;
   using I = __m512i;
   static constexpr int kTile = 8;              // rows of activations kept in registers
+  static constexpr bool kPairs = false;        // products of pairs of bfloat16 in one instruction
   static constexpr bool kSignedWide = !kVnni;  // dp_wide takes codes less their offset of 128
 
   static F zero() { return _mm512_setzero_ps(); }
@@ -51,6 +53,7 @@ struct LanesAvx512 {
     const I rounded = _mm512_add_epi32(bits, _mm512_add_epi32(even, _mm512_set1_epi32(0x7fff)));
     _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
   }
+  static F as_float(I x) { return _mm512_castsi512_ps(x); }
   static F to_float(I x) { return _mm512_cvtepi32_ps(x); }
   static I round(F x) { return _mm512_cvtps_epi32(x); }
   static F pow2(I n) {

@@ -15,6 +15,7 @@ struct LanesPlain {
     std::int32_t v[16];
   };
   static constexpr int kTile = 1;
+  static constexpr bool kPairs = false;
   static constexpr bool kSignedWide = false;
 
   template <class Body>
@@ -110,6 +111,9 @@ struct LanesPlain {
       values[i] = static_cast<std::uint16_t>((bits + ((bits >> 16) & 1) + 0x7fff) >> 16);
     }
     std::memcpy(p, values, 32);
+  }
+  static F as_float(const I& x) {
+    return map([&](int i) { return from_bits(static_cast<std::uint32_t>(x.v[i])); });
   }
   static F to_float(const I& x) {
     return map([&](int i) { return static_cast<float>(x.v[i]); });

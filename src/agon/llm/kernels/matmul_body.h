@@ -200,8 +200,10 @@ struct Matmul {
       return L::load(reinterpret_cast<const float*>(panel) + 16 * column);
     else if constexpr (type == PackedType::kF16)
       return L::half(panel + 32 * column);
-    else
-      return L::bf16(panel + 32 * column);
+    else {
+      const I pair = L::codes(panel + 64 * (column / 2));
+      return L::as_float(L::template shl<16>(column % 2 == 0 ? pair : L::template sra<16>(pair)));
+    }
   }
 
   template <PackedType type, int rows>
@@ -275,6 +277,49 @@ struct Matmul {
     }
   }
 
+  template <int rows>
+  static void pair_tile(const std::uint8_t* panel, int columns, const std::uint8_t* x, bool first, float* out,
+                        std::size_t stride) {
+    F sums[rows];
+    for (int t = 0; t < rows; ++t)
+      sums[t] = first ? L::zero() : L::load(out + static_cast<std::size_t>(t) * stride);
+    for (int k = 0; k < columns; k += 2) {
+      const I w = L::codes(panel + 32 * k);
+      for (int t = 0; t < rows; ++t) {
+        std::int32_t pair;
+        __builtin_memcpy(&pair, x + 2 * (t * columns + k), 4);
+        sums[t] = L::dp_pairs(sums[t], w, pair);
+      }
+    }
+    for (int t = 0; t < rows; ++t) L::store(out + static_cast<std::size_t>(t) * stride, sums[t]);
+  }
+
+  // bfloat16 matrices by products of pairs: activations are rounded to bfloat16 too, an error some five times
+  // below that of bytes.
+  static void paired(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a,
+                     float* out, std::size_t stride, std::uint8_t* scratch) {
+    constexpr int kPart = 16384;  // columns whose activations are in scratch together
+    static_assert(std::size_t{2} * kPart * L::kTile <= kMatmulScratch);
+    for (int row = 0; row < a.rows; row += L::kTile) {
+      const int count = std::min(L::kTile, a.rows - row);
+      for (int done = 0; done < matrix.columns; done += kPart) {
+        const int columns = std::min(kPart, matrix.columns - done);
+        for (int t = 0; t < count; ++t) {
+          const float* x = a.values + static_cast<std::size_t>(row + t) * a.stride + done;
+          for (int k = 0; k < columns; k += 16)
+            L::store_bf16(scratch + 2 * (t * columns + k), L::load(x + k));
+        }
+        for (int p = 0; p < panels; ++p) {
+          with_rows(count, [&]<int rows>() {
+            pair_tile<rows>(matrix.panel(first_panel + p) + static_cast<std::size_t>(done) * 32, columns,
+                            scratch, done == 0, out + static_cast<std::size_t>(row) * stride + p * kPanelRows,
+                            stride);
+          });
+        }
+      }
+    }
+  }
+
   // Calls body<type>() for the matrix' type.
   template <class Body>
   static void with_type(PackedType type, Body body) {
@@ -315,7 +360,9 @@ struct Matmul {
   static void run(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a, float* out,
                   std::size_t stride, std::uint8_t* scratch) {
     with_type(matrix.type, [&]<PackedType type>() {
-      if constexpr (type <= PackedType::kBF16)
+      if constexpr (L::kPairs && type == PackedType::kBF16)
+        paired(matrix, first_panel, panels, a, out, stride, scratch);
+      else if constexpr (type <= PackedType::kBF16)
         exact<type>(matrix, first_panel, panels, a, out, stride, scratch);
       else
         quantised<type>(matrix, first_panel, panels, a, out, stride, scratch);

@@ -286,7 +286,7 @@ void write_superblock(const Parts& parts, const std::array<RowBlock, kPanelRows>
   }
 }
 
-template <class T>
+template <class T, bool pairs>
 void pack_floats(const PackSource& source, const std::uint8_t* const* rows, int columns, std::uint8_t* out) {
   T* to = reinterpret_cast<T*>(out);
   for (int r = 0; r < kPanelRows; ++r) {
@@ -299,8 +299,11 @@ void pack_floats(const PackSource& source, const std::uint8_t* const* rows, int 
                    : -1;
       }
       if (from < 0 || from >= source.columns) continue;
-      std::memcpy(to + static_cast<std::size_t>(k) * kPanelRows + r,
-                  rows[r] + sizeof(T) * static_cast<std::size_t>(from), sizeof(T));
+      const std::size_t place =
+          pairs ? (static_cast<std::size_t>(k / 2) * kPanelRows + static_cast<std::size_t>(r)) * 2 +
+                      static_cast<std::size_t>(k % 2)
+                : static_cast<std::size_t>(k) * kPanelRows + static_cast<std::size_t>(r);
+      std::memcpy(to + place, rows[r] + sizeof(T) * static_cast<std::size_t>(from), sizeof(T));
     }
   }
 }
@@ -399,8 +402,12 @@ void pack_panel(const PackSource& source, int panel, PackedMatrix& matrix) {
   }
   std::uint8_t* out = matrix.data.data() + static_cast<std::size_t>(panel) * matrix.panel_bytes;
   if (matrix.type == PackedType::kF32)
-    return pack_floats<std::uint32_t>(source, rows.data(), matrix.columns, out);
-  if (is_float(matrix.type)) return pack_floats<std::uint16_t>(source, rows.data(), matrix.columns, out);
+    return pack_floats<std::uint32_t, false>(source, rows.data(), matrix.columns, out);
+  if (matrix.type == PackedType::kBF16) {
+    return pack_floats<std::uint16_t, true>(source, rows.data(), matrix.columns, out);
+  }
+  if (is_float(matrix.type))
+    return pack_floats<std::uint16_t, false>(source, rows.data(), matrix.columns, out);
 
   const PackedTraits traits = packed_traits(matrix.type);
   const Parts parts = parts_of(matrix.type);

@@ -29,7 +29,7 @@ constexpr int kBlock = 32;  ///< Columns that share one activation scale.
 enum class PackedType : std::uint8_t {
   kF32,     ///< [column][row] float
   kF16,     ///< [column][row] half
-  kBF16,    ///< [column][row] bfloat16
+  kBF16,    ///< [pair of columns][row][column in pair] bfloat16
   kQ4_0,    ///< f16 scale; nibbles; offset 8
   kQ4_1,    ///< f16 scale, f16 minimum; nibbles
   kQ5_0,    ///< f16 scale; nibbles, bits; offset 16
