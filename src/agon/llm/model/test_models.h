@@ -76,8 +76,9 @@ inline std::vector<std::string> test_model_names() {
           "gemma2", "gemma3",         "phi3",         "phi3_short", "phi3_long"};
 }
 
-inline TestModel read_test_model(const std::string& name) {
-  std::ifstream in(std::string(AGON_TEST_DATA) + "/models/" + name + ".json");
+/// The description in `folder` of that name.
+inline TestModel read_test_model(const std::string& folder, const std::string& name) {
+  std::ifstream in(folder + "/" + name + ".json");
   const nlohmann::json json = nlohmann::json::parse(in);
   TestModel model;
   for (const auto& [key, value] : json.at("metadata").items()) {
@@ -100,5 +101,11 @@ inline TestModel read_test_model(const std::string& name) {
   model.logits = json.at("logits").get<std::vector<std::vector<double>>>();
   return model;
 }
+
+#ifdef AGON_TEST_DATA
+inline TestModel read_test_model(const std::string& name) {
+  return read_test_model(std::string(AGON_TEST_DATA) + "/models", name);
+}
+#endif
 
 }  // namespace agon::llm
