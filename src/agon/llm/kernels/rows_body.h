@@ -76,12 +76,6 @@ struct Rows {
       const F lowest = L::set1(-127);
       const I qa = L::round(L::max(L::mul(a, inverse), lowest));
       const I qb = L::round(L::max(L::mul(b, inverse), lowest));
-      // The scale that is best for these bytes in the sense of least squares, <x, q> / <q, q>: it takes one
-      // of the 32 dimensions out of the rounding error.
-      const F fa = L::to_float(qa), fb = L::to_float(qb);
-      const float xq = L::sum(L::fma(a, fa, L::mul(b, fb)));
-      const float qq = L::sum(L::fma(fa, fa, L::mul(fb, fb)));
-      const float d = qq > 0 ? xq / qq : 0.0F;
       L::store_i8(out->q, qa);
       L::store_i8(out->q + 16, qb);
       const std::int32_t first = L::sum_i(qa);
