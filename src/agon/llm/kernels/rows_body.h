@@ -71,8 +71,10 @@ struct Rows {
       const F b = L::load(x + 16);
       const float largest = L::largest(L::max(L::abs(a), L::abs(b)));
       // Numbers so small that the inverse would overflow count as zeros.
-      const F inverse = L::set1(largest < 0x1p-100F ? 0.0F : 127.0F / largest);
-      // The maximum keeps what comes of NaN and infinity within the bytes; the scale tells of them.
+      const bool tiny = largest < 0x1p-100F;
+      const float d = tiny ? 0.0F : largest / 127.0F;
+      const F inverse = L::set1(tiny ? 0.0F : 127.0F / largest);
+      // The maximum keeps what comes of NaN and infinity within the bytes.
       const F lowest = L::set1(-127);
       const I qa = L::round(L::max(L::mul(a, inverse), lowest));
       const I qb = L::round(L::max(L::mul(b, inverse), lowest));
