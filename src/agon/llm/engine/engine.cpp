@@ -2,12 +2,32 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+
 namespace agon::llm {
+namespace {
+
+// Seconds since it was last asked.
+class Lap {
+ public:
+  double operator()() {
+    const auto now = Clock::now();
+    return std::chrono::duration<double>(now - std::exchange(last_, now)).count();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point last_ = Clock::now();
+};
+
+}  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::open(const std::string& path, const EngineOptions& options) {
+  Lap lap;
   AGON_ASSIGN(gguf::File file, gguf::File::open(path));
   std::unique_ptr<Engine> engine(new Engine(std::move(file)));
   engine->options_ = options;
+  engine->open_times_.file = lap();
   const auto named = [&](Error error) {
     if (error.file.empty()) error.file = path;
     return std::unexpected(std::move(error));
@@ -18,10 +38,18 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::string& path, const Engi
   engine->template_ = options.template_name.empty() ? ChatTemplate::read(engine->file_.metadata())
                                                     : ChatTemplate::named(options.template_name);
   if (!options.template_name.empty() && !engine->template_) return std::unexpected(engine->template_.error());
+  engine->open_times_.tokenizer = lap();
   engine->team_ = std::make_unique<Team>(options.threads);
-  auto weights = Weights::load(engine->file_, *engine->team_, options.packed_path);
+  lap();
+  auto weights = Weights::load(engine->file_, *engine->team_, options.packed_path, options.config);
   if (!weights) return named(weights.error());
   engine->weights_ = std::move(*weights);
+  engine->open_times_.weights = lap();
+  if (options.config.context > engine->config().context) {
+    return fail(fmt::format("a context of {} tokens is {} more than the model is meant for",
+                            options.config.context, options.config.context - engine->config().context),
+                path);
+  }
   if (engine->tokenizer_->vocabulary() > engine->config().vocabulary) {
     return fail(fmt::format("the tokenizer has {} tokens, the embedding only {}",
                             engine->tokenizer_->vocabulary(), engine->config().vocabulary),
@@ -48,10 +76,10 @@ std::unique_ptr<Forward> Engine::make_forward(KvCache& cache) {
 }
 
 Status Engine::check_length(std::size_t tokens, const std::string& what) const {
-  const auto context = static_cast<std::size_t>(config().context);
-  if (tokens <= context) return {};
-  return fail(fmt::format("{} has {} tokens, {} more than the model's context of {}", what, tokens,
-                          tokens - context, context));
+  const auto limit = static_cast<std::size_t>(context());
+  if (tokens <= limit) return {};
+  return fail(
+      fmt::format("{} has {} tokens, {} more than the context of {}", what, tokens, tokens - limit, limit));
 }
 
 }  // namespace agon::llm

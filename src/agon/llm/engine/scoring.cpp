@@ -131,17 +131,22 @@ Result<ScoreRequest> make_request(const Engine& engine, std::string_view context
   if (request.first < 1) {
     return fail("the text is a single token: there is nothing to predict it from");
   }
-  const auto limit = static_cast<std::size_t>(engine.config().context) + 1;  // the last token is not read
-  if (request.tokens.size() > limit) {
-    if (!truncate) AGON_TRY(engine.check_length(request.tokens.size() - 1, "the text"));
-    const std::size_t cut = request.tokens.size() - limit;
-    if (static_cast<std::size_t>(request.first) < cut + 1) {
-      return fail("the continuation alone is longer than the model's context");
-    }
-    request.tokens.erase(request.tokens.begin(), request.tokens.begin() + static_cast<std::ptrdiff_t>(cut));
-    request.first -= static_cast<int>(cut);
-  }
+  AGON_TRY(fit(engine, request, truncate));
   return request;
+}
+
+Status fit(const Engine& engine, ScoreRequest& request, bool truncate) {
+  const auto limit = static_cast<std::size_t>(engine.context()) + 1;  // the last token is not read
+  if (request.tokens.size() <= limit) return {};
+  if (!truncate) return engine.check_length(request.tokens.size() - 1, "the text");
+  const std::size_t cut = request.tokens.size() - limit;
+  if (static_cast<std::size_t>(request.first) < cut + 1) {
+    return fail("the continuation alone is longer than the context");
+  }
+  request.tokens.erase(request.tokens.begin(), request.tokens.begin() + static_cast<std::ptrdiff_t>(cut));
+  request.first -= static_cast<int>(cut);
+  request.cut = static_cast<int>(cut);
+  return {};
 }
 
 Result<std::vector<Score>> score(Engine& engine, std::span<const ScoreRequest> requests, int cache_tokens,
@@ -187,7 +192,7 @@ Result<Perplexity> perplexity(Engine& engine, std::string_view text, int window,
   const std::vector<Token> tokens = engine.tokenizer().encode(text, {.add_special = false});
   const Token bos = engine.tokenizer().special().bos;
   const bool add_bos = engine.tokenizer().special().add_bos && bos != kNoToken;
-  if (window <= 0) window = std::min(engine.config().context, 2048);
+  if (window <= 0) window = std::min(engine.context(), 2048);
   if (window < 2) return fail("a window needs two tokens at least");
   AGON_TRY(engine.check_length(static_cast<std::size_t>(window), "a window"));
   std::vector<ScoreRequest> requests;

@@ -16,6 +16,7 @@ namespace agon::llm {
 struct ScoreRequest {
   std::vector<Token> tokens;
   int first = 1;
+  int cut = 0;  ///< Tokens that were taken off the front so that the rest fits.
 };
 
 /// What the model says of one continuation.
@@ -36,6 +37,10 @@ using ScoreProgress = std::function<void(std::size_t done, std::size_t total)>;
 /// that says by how much.
 [[nodiscard]] Result<ScoreRequest> make_request(const Engine& engine, std::string_view context,
                                                 std::string_view continuation, bool truncate = false);
+
+/// Takes tokens off the front of a request that is longer than the context allows when `truncate`, else an
+/// error that says by how much it is too long.
+[[nodiscard]] Status fit(const Engine& engine, ScoreRequest& request, bool truncate);
 
 /// Scores of all requests, in their order. They do not depend on the order or on what else is scored, to the
 /// last bit. `cache_tokens` bounds the memory for keys and values; 0 chooses it.

@@ -54,9 +54,9 @@ Status check_heads(const ModelConfig& config, const ModelTensors& tensors) {
 }  // namespace
 
 Result<std::unique_ptr<Weights>> Weights::load(const gguf::File& file, Team& team,
-                                               const std::string& packed_path) {
+                                               const std::string& packed_path, const ConfigOptions& options) {
   auto weights = std::make_unique<Weights>();
-  AGON_ASSIGN(weights->config_, ModelConfig::read(file));
+  AGON_ASSIGN(weights->config_, ModelConfig::read(file, options));
   const ModelConfig& config = weights->config_;
   AGON_ASSIGN(ModelTensors tensors, ModelTensors::read(file, config));
   AGON_TRY(check_heads(config, tensors));

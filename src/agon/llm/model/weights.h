@@ -32,7 +32,8 @@ class Weights {
   /// outlive this: token embeddings are read from it. Pages of the mapping that are not needed any more are
   /// given back.
   static Result<std::unique_ptr<Weights>> load(const gguf::File& file, Team& team,
-                                               const std::string& packed_path = {});
+                                               const std::string& packed_path = {},
+                                               const ConfigOptions& options = {});
 
   [[nodiscard]] const ModelConfig& config() const { return config_; }
   [[nodiscard]] const LayerWeights& layer(int index) const {

@@ -1,0 +1,185 @@
+#include "agon/llm/engine/speed.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "agon/base/random.h"
+#include "agon/llm/model/sampler.h"
+
+namespace agon::llm {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// What the matrices of the layers that run cost.
+struct Work {
+  double bytes = 0;            // of the matrices
+  double weights = 0;          // of the layers
+  double output_weights = 0;   // of the vocabulary product
+  double byte_weights = 0;     // of both, in quantised formats
+  double attention_width = 0;  // operations of attention for each key a token sees: this times 2
+};
+
+Work work_of(const Engine& engine, int layers, bool vocabulary) {
+  Work work;
+  const auto add = [&](const PackedMatrix& matrix, double& weights) {
+    const double count = static_cast<double>(matrix.rows) * matrix.columns;
+    work.bytes += static_cast<double>(matrix.data.size());
+    weights += count;
+    if (!is_float(matrix.type)) work.byte_weights += count;
+  };
+  const ModelConfig& config = engine.config();
+  for (int i = 0; i < layers; ++i) {
+    const LayerWeights& layer = engine.weights().layer(i);
+    for (const PackedMatrix* matrix :
+         {&layer.query, &layer.key, &layer.value, &layer.output, &layer.gate, &layer.up, &layer.down})
+      add(*matrix, work.weights);
+    work.attention_width += static_cast<double>(config.heads) * (config.key_length + config.value_length);
+  }
+  if (vocabulary) add(engine.weights().output(), work.output_weights);
+  return work;
+}
+
+std::vector<Token> random_tokens(const Engine& engine, int count, Random& random) {
+  std::vector<Token> tokens;
+  const auto words = static_cast<std::uint64_t>(engine.tokenizer().vocabulary());
+  for (int i = 0; i < count; ++i) tokens.push_back(static_cast<Token>(random.below(words)));
+  return tokens;
+}
+
+class Runs {
+ public:
+  Runs(Engine& engine, const SpeedOptions& options, KvCache& cache)
+      : engine_(engine), options_(options), cache_(cache), forward_(engine.make_forward(cache)) {}
+
+  // One reading of the prompt.
+  Result<double> prompt(std::span<const Token> tokens) {
+    const int sequence = cache_.open();
+    Batch batch;
+    batch.tokens.assign(tokens.begin(), tokens.end());
+    batch.segments = {{sequence, static_cast<int>(tokens.size())}};
+    batch.stop_layer = options_.layers;
+    if (options_.layers < 0) batch.logit_rows = {static_cast<int>(tokens.size()) - 1};
+    const auto start = Clock::now();
+    AGON_TRY(forward_->run(batch, result_));
+    const double seconds = seconds_since(start);
+    cache_.close(sequence);
+    return seconds;
+  }
+
+  // One generation after `start`, of all sequences together.
+  Result<double> generation(std::span<const std::vector<Token>> starts) {
+    Batch batch;
+    batch.stop_layer = options_.layers;
+    for (const std::vector<Token>& start : starts) {
+      batch.segments.push_back({cache_.open(), static_cast<int>(start.size())});
+      batch.tokens.insert(batch.tokens.end(), start.begin(), start.end());
+      if (options_.layers < 0) batch.logit_rows.push_back(static_cast<int>(batch.tokens.size()) - 1);
+    }
+    AGON_TRY(forward_->run(batch, result_));
+    Batch step = batch;
+    for (Batch::Segment& segment : step.segments) segment.count = 1;
+    step.tokens.resize(starts.size());
+    for (std::size_t i = 0; i < step.logit_rows.size(); ++i) step.logit_rows[i] = static_cast<int>(i);
+    const auto words = static_cast<std::size_t>(engine_.config().vocabulary);
+    const auto begin = Clock::now();
+    for (int n = 0; n < options_.generate; ++n) {
+      for (std::size_t i = 0; i < starts.size(); ++i) {
+        step.tokens[i] = options_.layers < 0
+                             ? greedy_token(std::span(result_.logits).subspan(i * words, words))
+                             : starts[i][static_cast<std::size_t>(n) % starts[i].size()];
+      }
+      AGON_TRY(forward_->run(step, result_));
+    }
+    const double seconds = seconds_since(begin);
+    for (const Batch::Segment& segment : step.segments) cache_.close(segment.sequence);
+    return seconds;
+  }
+
+ private:
+  Engine& engine_;
+  const SpeedOptions& options_;
+  KvCache& cache_;
+  std::unique_ptr<Forward> forward_;
+  BatchResult result_;
+};
+
+}  // namespace
+
+double Rate::median() const {
+  if (seconds.empty()) return 0;
+  const std::size_t half = seconds.size() / 2;
+  const double middle = seconds.size() % 2 == 1 ? seconds[half] : (seconds[half - 1] + seconds[half]) / 2;
+  return tokens / middle;
+}
+
+Result<Speed> measure_speed(Engine& engine, const SpeedOptions& options, const Progress& progress) {
+  const int all_layers = engine.config().layer_count();
+  if (options.layers > all_layers)
+    return fail(fmt::format("there are no {} layers: this model has {}", options.layers, all_layers));
+  const int layers = options.layers < 0 ? all_layers : options.layers;
+  AGON_TRY(engine.check_length(static_cast<std::size_t>(options.prompt), "the prompt"));
+  const int length = options.depth + options.generate;
+  AGON_TRY(engine.check_length(static_cast<std::size_t>(length), "a generated sequence"));
+  const int pages = (length + kPageTokens - 1) / kPageTokens;
+  AGON_ASSIGN(KvCache cache,
+              engine.make_cache(std::max({options.prompt, options.sequences * pages * kPageTokens, 1})));
+  Random random(options.seed);
+  Speed speed;
+
+  const auto start = Clock::now();
+  Runs runs(engine, options, cache);
+  const std::vector<Token> one = random_tokens(engine, 1, random);
+  AGON_TRY(runs.prompt(one));
+  speed.first_token_seconds = seconds_since(start);
+
+  const Work work = work_of(engine, layers, options.layers < 0);
+  speed.by_bytes = !engine.options().exact && 2 * work.byte_weights > work.weights + work.output_weights;
+  const auto cache_bytes =
+      static_cast<double>(cache.token_bytes()) * layers / std::max(1, all_layers);  // of a position
+  speed.cache_bytes =
+      cache.token_bytes() * static_cast<std::size_t>(std::max(options.prompt, options.sequences * length));
+  // Windows are passed over: they only matter to prompts longer than they are.
+  const auto attention = [&](double tokens, double before) {
+    return 2 * work.attention_width * tokens * (before + (tokens + 1) / 2);
+  };
+  const int turns = (options.prompt > 0 ? 1 : 0) + (options.generate > 0 ? 1 : 0);
+  const auto total = static_cast<std::uint64_t>(turns * (options.repeats + 1));
+  std::uint64_t done = 0;
+  const auto repeat = [&](Rate& rate, const auto& run) -> Status {
+    for (int i = 0; i <= options.repeats; ++i) {
+      if (progress) progress("measure", done++, total);
+      AGON_ASSIGN(const double seconds, run());
+      if (i > 0) rate.seconds.push_back(seconds);  // the first one touches memory for the first time
+    }
+    std::ranges::sort(rate.seconds);
+    return {};
+  };
+  if (options.prompt > 0) {
+    const std::vector<Token> tokens = random_tokens(engine, options.prompt, random);
+    AGON_TRY(repeat(speed.prompt, [&] { return runs.prompt(tokens); }));
+    const double n = options.prompt;
+    speed.prompt.tokens = n;
+    speed.prompt.bytes = work.bytes + cache_bytes * n;
+    speed.prompt.operations = 2 * (work.weights * n + work.output_weights) + attention(n, 0);
+  }
+  if (options.generate > 0) {
+    std::vector<std::vector<Token>> starts;
+    for (int i = 0; i < options.sequences; ++i)
+      starts.push_back(random_tokens(engine, options.depth, random));
+    AGON_TRY(repeat(speed.generation, [&] { return runs.generation(starts); }));
+    const double n = options.generate, s = options.sequences;
+    speed.generation.tokens = n * s;
+    speed.generation.bytes = work.bytes * n + s * cache_bytes * n * (options.depth + (n + 1) / 2);
+    speed.generation.operations =
+        s * (2 * (work.weights + work.output_weights) * n + attention(n, options.depth));
+  }
+  return speed;
+}
+
+}  // namespace agon::llm

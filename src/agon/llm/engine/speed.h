@@ -1,0 +1,45 @@
+// How fast a model runs on this machine, and what share of the machine's limits that is.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "agon/base/error.h"
+#include "agon/base/progress.h"
+#include "agon/llm/engine/engine.h"
+
+namespace agon::llm {
+
+struct SpeedOptions {
+  int prompt = 512;    ///< Tokens read together; 0: not measured.
+  int generate = 128;  ///< Tokens generated one by one, greedily; 0: not measured.
+  int depth = 8;       ///< Tokens before the first generated one.
+  int sequences = 1;   ///< Generated together.
+  int layers = -1;     ///< Only so many layers and no vocabulary product; -1: the whole model.
+  int repeats = 5;
+  std::uint64_t seed = 1;  ///< Of the random tokens.
+};
+
+/// One thing that was measured.
+struct Rate {
+  std::vector<double> seconds;  ///< Of each repeat, ascending.
+  double tokens = 0;            ///< Of one repeat.
+  double bytes = 0;             ///< Weights and cache that have to be read, of one repeat.
+  double operations = 0;        ///< Of all matrix products and attention (a product and a sum are two).
+  [[nodiscard]] double best() const { return seconds.empty() ? 0 : tokens / seconds.front(); }
+  [[nodiscard]] double median() const;
+};
+
+struct Speed {
+  Rate prompt, generation;
+  double first_token_seconds = 0;  ///< From an open engine to the logits after one token, buffers included.
+  bool by_bytes = false;           ///< Most products are of bytes, not of floats.
+  std::size_t cache_bytes = 0;     ///< Of all positions that were used.
+};
+
+/// Runs the model on random tokens: an untimed turn, then `repeats` timed ones. An error when prompt, depth
+/// and generation do not fit the context.
+[[nodiscard]] Result<Speed> measure_speed(Engine& engine, const SpeedOptions& options,
+                                          const Progress& progress = {});
+
+}  // namespace agon::llm
