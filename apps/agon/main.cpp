@@ -19,6 +19,11 @@ int main(int argc, char** argv) {
   agon::add_evaluate_command(app, exit_code);
   agon::add_rank_command(app, exit_code);
   agon::add_data_command(app, exit_code);
+  agon::add_generate_command(app, exit_code);
+  agon::add_chat_command(app, exit_code);
+  agon::add_score_command(app, exit_code);
+  agon::add_embed_command(app, exit_code);
+  agon::add_bench_model_command(app, exit_code);
   agon::add_info_command(app, exit_code);
   agon::add_model_command(app, exit_code);
   agon::add_tokenize_command(app, exit_code);

@@ -21,6 +21,16 @@ void add_info_command(CLI::App& app, int& exit_code);
 void add_model_command(CLI::App& app, int& exit_code);
 /// `agon tokenize`: text to tokens and back.
 void add_tokenize_command(CLI::App& app, int& exit_code);
+/// `agon generate`: answer a prompt by a language model.
+void add_generate_command(CLI::App& app, int& exit_code);
+/// `agon chat`: talk with a language model.
+void add_chat_command(CLI::App& app, int& exit_code);
+/// `agon score`: exact log-probabilities of given texts.
+void add_score_command(CLI::App& app, int& exit_code);
+/// `agon embed`: hidden states of texts.
+void add_embed_command(CLI::App& app, int& exit_code);
+/// `agon bench-model`: the speed of a language model on this machine.
+void add_bench_model_command(CLI::App& app, int& exit_code);
 /// `agon completion`: completions for a shell.
 void add_completion_command(CLI::App& app, int& exit_code);
 /// `agon data ...`: what is in files of votes. Callbacks set `exit_code` (0 done, 1 bad data, 2 bad call).

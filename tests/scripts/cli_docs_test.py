@@ -51,7 +51,7 @@ def man_sections():
 def cli_sections():
     """The same of docs/cli.md, whose headings are "## agon train"."""
     text = CLI.read_text(encoding="utf-8")
-    parts = re.split(r"^##+ `?agon ([a-z ]+?)`?$", text, flags=re.MULTILINE)
+    parts = re.split(r"^##+ `?agon ([a-z -]+?)`?$", text, flags=re.MULTILINE)
     return {tuple(name.split()): body.split("\n## ")[0] for name, body in zip(parts[1::2], parts[2::2])}
 
 

@@ -1,0 +1,166 @@
+// agon generate: continue a prompt, or choose among given answers.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "agon/base/file.h"
+#include "agon/base/progress.h"
+#include "agon/report/number.h"
+#include "common.h"
+#include "llm_options.h"
+#include "verbs.h"
+
+namespace agon {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct GenerateCommand {
+  LlmOptions llm;
+  SamplingOptions sampling;
+  std::string prompt, file, system, output = "-";
+  std::vector<std::string> choices;
+  bool raw = false, json = false;
+};
+
+std::string dumped(const ordered_json& json) {
+  return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+ordered_json tokens_json(const llm::Engine& engine, std::span<const llm::Token> tokens) {
+  auto list = ordered_json::array();
+  for (const llm::Token token : tokens)
+    list.push_back({{"id", token}, {"piece", engine.tokenizer().piece(token, true)}});
+  return list;
+}
+
+// The prompt in its final form; with `raw` as it was given.
+Result<std::string> render(const llm::Engine& engine, const GenerateCommand& c, const std::string& prompt) {
+  std::vector<llm::ChatMessage> messages;
+  if (!c.system.empty()) messages.push_back({"system", c.system});
+  messages.push_back({"user", prompt});
+  if (!engine.chat_template()) return std::unexpected(engine.chat_template().error());
+  return engine.chat_template()->render(messages, true);
+}
+
+Result<std::string> choose(llm::Engine& engine, const GenerateCommand& c, const std::string& prompt) {
+  std::string rendered;
+  if (!c.raw) {
+    AGON_ASSIGN(rendered, render(engine, c, prompt));
+  }
+  std::vector<llm::ScoreRequest> requests;
+  for (const std::string& choice : c.choices) {
+    auto request = c.raw ? llm::make_request(engine, prompt, choice, c.sampling.truncate)
+                         : llm::continue_prompt(engine, rendered, choice, c.sampling.truncate);
+    if (!request) {
+      request.error().column = "--choice " + choice;
+      return std::unexpected(std::move(request.error()));
+    }
+    requests.push_back(std::move(*request));
+  }
+  AGON_ASSIGN(const llm::Choices choices,
+              llm::choose(engine, requests, c.sampling.sampler.temperature, c.sampling.sampler.seed));
+  if (!c.json) return c.choices[choices.chosen] + "\n";
+  ordered_json json{{"text", c.choices[choices.chosen]}, {"choices", ordered_json::array()}};
+  for (std::size_t i = 0; i < c.choices.size(); ++i) {
+    const llm::Score& score = choices.scores[i];
+    json["choices"].push_back({{"text", c.choices[i]},
+                               {"logprob", score.logprob},
+                               {"probability", choices.probabilities[i]},
+                               {"token_logprobs", score.token_logprobs},
+                               {"tokens", tokens_json(engine, score.tokens)}});
+  }
+  return dumped(json);
+}
+
+Result<std::string> generate(llm::Engine& engine, const GenerateCommand& c, const std::string& prompt) {
+  std::vector<llm::Token> tokens;
+  if (c.raw) {
+    tokens = engine.tokenizer().encode(prompt);
+    const llm::Token bos = engine.tokenizer().special().bos;
+    if (tokens.empty() && bos != llm::kNoToken) tokens = {bos};
+  } else {
+    AGON_ASSIGN(const std::string rendered, render(engine, c, prompt));
+    tokens = engine.tokenizer().encode(rendered, {.add_special = true, .parse_special = true});
+  }
+  const std::size_t room = c.sampling.max_tokens > 0
+                               ? tokens.size() + static_cast<std::size_t>(c.sampling.max_tokens)
+                               : static_cast<std::size_t>(engine.context());
+  AGON_ASSIGN(llm::Session session,
+              llm::Session::create(engine, static_cast<int>(std::min<std::size_t>(
+                                               room, static_cast<std::size_t>(engine.context())))));
+  const bool stream = c.output == "-" && !c.json;
+  Status written;
+  const auto sink = [&](std::string_view piece) {
+    if (stream && !piece.empty()) written = print(std::string(piece));
+    return written.has_value();
+  };
+  AGON_ASSIGN(const llm::Generation result, session.generate(tokens, c.sampling.generation(), sink));
+  AGON_TRY(written);
+  if (stream) AGON_TRY(print("\n"));
+  if (!c.llm.quiet) {
+    if (result.cut_tokens > 0)
+      fmt::print(stderr, "agon: {} tokens were cut off the prompt's front\n", result.cut_tokens);
+    if (result.reason == llm::StopReason::kContext)
+      fmt::print(stderr, "agon: the context of {} tokens is full\n", engine.context());
+  }
+  if (!c.json) return stream ? std::string() : result.text + "\n";
+  const double drawn = static_cast<double>(result.tokens.size());
+  return dumped({{"text", result.text},
+                 {"stopped_by", llm::stop_reason_name(result.reason)},
+                 {"prompt_tokens", result.prompt_tokens},
+                 {"cut_tokens", result.cut_tokens},
+                 {"tokens", tokens_json(engine, result.tokens)},
+                 {"seed", c.sampling.sampler.seed},
+                 {"prompt_seconds", result.prompt_seconds},
+                 {"tokens_per_second", result.seconds > 0 ? drawn / result.seconds : 0.0}});
+}
+
+Status run(const GenerateCommand& c) {
+  if (!c.prompt.empty() && !c.file.empty()) return wrong_call("a prompt and --file are given", "one of them");
+  if (c.raw && !c.system.empty()) return wrong_call("--raw has no place for --system");
+  if (c.raw && !c.llm.template_name.empty())
+    return wrong_call("--raw and --template are given", "one of them");
+  for (const std::string& choice : c.choices)
+    if (choice.empty()) return wrong_call("an empty --choice has no probability");
+  AGON_TRY(check_outputs({c.output}));
+  std::string prompt = c.prompt;
+  if (!c.file.empty()) {
+    AGON_ASSIGN(prompt, read_file(c.file, std::uint64_t{1} << 30));
+  }
+  AGON_ASSIGN(const auto engine, open_engine(c.llm));
+  AGON_ASSIGN(const std::string text,
+              c.choices.empty() ? generate(*engine, c, prompt) : choose(*engine, c, prompt));
+  return c.output == "-" ? print(text) : write_file(c.output, text);
+}
+
+}  // namespace
+
+void add_generate_command(CLI::App& app, int& exit_code) {
+  CLI::App* generate = app.add_subcommand("generate", "Answer a prompt by a language model");
+  const auto c = std::make_shared<GenerateCommand>();
+  c->sampling.max_tokens = 512;
+  generate->add_option("prompt", c->prompt, "What to answer")->type_name("PROMPT");
+  generate->add_option("--file", c->file, "Read the prompt from there ('-': standard input)")
+      ->type_name("FILE");
+  generate->add_option("--system", c->system, "A system message before the prompt")->type_name("TEXT");
+  generate->add_flag("--raw", c->raw, "Continue the prompt as it is, without a chat template");
+  generate
+      ->add_option("--choice", c->choices,
+                   "Allow only these answers, separated by commas or given again and again: their exact "
+                   "probabilities decide")
+      ->delimiter(',')
+      ->type_name("TEXT,...");
+  generate->add_option("-o,--output", c->output, "Where the answer goes")
+      ->type_name("OUT")
+      ->capture_default_str();
+  generate->add_flag("--json", c->json, "Print tokens, reason of the end and speed, or all choices, as JSON");
+  add_sampling_options(*generate, c->sampling, 0.0);
+  add_llm_options(*generate, c->llm);
+  add_quiet_option(*generate, c->llm);
+  generate->callback([c, &exit_code] { report_status(run(*c), exit_code); });
+}
+
+}  // namespace agon
