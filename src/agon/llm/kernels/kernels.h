@@ -3,7 +3,8 @@
 // Every function gives the same bits whatever else is in the batch, however the work is cut and on how many
 // threads: each output number is one fixed chain of operations over its own inputs. The tables of all levels
 // agree to the last bit too, as all use the same sixteen lanes, the same order of sums and the same fused
-// products.
+// products; but for BF16 matrices on machines with products of bfloat16 (CpuLevel::kBf16), which round the
+// activations to it.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,7 @@ namespace agon::llm {
 /// 32 activations as signed bytes with what the kernels need of them; one cache line. x = d * q.
 struct alignas(64) ActivationBlock {
   std::int8_t q[kBlock];
-  float d;                  ///< Largest absolute value / 127.
+  float d;                  ///< About the largest absolute value / 127.
   float sum;                ///< d times the sum of q.
   float half[2];            ///< d times the sums of the first and last 16 of q.
   std::int32_t minus8;      ///< -8 times the sum of q: the share of a format's offset.

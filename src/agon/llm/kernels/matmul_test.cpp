@@ -53,10 +53,13 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 /// eight bits) and m are exact; s d and d Q are rounded once, and each of the n fused sums once. So the error
 /// is at most gamma_(n+1) times the sum of the terms' magnitudes. Exact: a weight is s c + m with at most two
 /// roundings, then one fused sum for each column. The twin's weights are rounded to float themselves: 2 u.
+/// Pairs of bfloat16: activations are rounded to it, products are exact, one or two sums for each pair.
+enum class Way { kFast, kExact, kPairs };
 struct Twin {
   std::vector<double> value, bound;
 
-  Twin(const PackSource& source, int rows, bool exact, TestActivations& inputs) {
+  Twin(const PackSource& source, int rows, Way way, TestActivations& inputs) {
+    const bool exact = way != Way::kFast;
     const gguf::TypeTraits traits = gguf::type_traits(source.type);
     const std::size_t row_bytes = wide(source.columns) / traits.elements * traits.bytes;
     const bool floats = traits.elements == 1;
@@ -84,7 +87,10 @@ struct Twin {
         for (int k = 0; k < inputs.columns; ++k) {
           const int from = source.column_order.empty() ? k : source.column_order[wide(k)];
           if (from < 0) continue;
-          const double x = floats || exact ? static_cast<double>(inputs.value(t, k)) : inputs.rounded(t, k);
+          double x = floats || exact ? static_cast<double>(inputs.value(t, k)) : inputs.rounded(t, k);
+          if (way == Way::kPairs) {
+            x = static_cast<double>(gguf::bfloat_to_float(gguf::float_to_bfloat(inputs.value(t, k))));
+          }
           total += static_cast<double>(weights[wide(from)]) * x;
           magnitude += magnitudes[wide(from)] * std::abs(x);
         }
@@ -110,16 +116,26 @@ class EachType : public testing::TestWithParam<TensorType> {
   }
 };
 
+bool in_pairs(const Level& level, bool exact, TensorType type) {
+  return level.pairs && !exact && type == TensorType::kBF16;
+}
+
 /// Checks a product at every level, in both precisions, cut in many ways.
 void check_product(const PackSource& source, int rows, TestActivations& inputs) {
   const PackedMatrix matrix = pack(source, rows);
   const int all = (inputs.rows + 7) / 8 * 8;
   for (const bool exact : {false, true}) {
     SCOPED_TRACE(exact ? "exact" : "fast");
-    const std::vector<float> first = multiply(plain_kernels(), exact, matrix, inputs, 1, all);
-    Twin(source, rows, exact, inputs).check(first);
+    const std::vector<float> plain = multiply(plain_kernels(), exact, matrix, inputs, 1, all);
+    Twin(source, rows, exact ? Way::kExact : Way::kFast, inputs).check(plain);
     if (testing::Test::HasFatalFailure()) return;
     for (const Level& level : test_levels()) {
+      std::vector<float> first = plain;
+      if (in_pairs(level, exact, source.type)) {
+        first = multiply(*level.table, exact, matrix, inputs, 1, all);
+        Twin(source, rows, Way::kPairs, inputs).check(first);
+        if (testing::Test::HasFatalFailure()) return;
+      }
       for (const int grain : {1, 3, kMatmulPanels}) {
         for (const int together : {8, 16, all}) {
           ASSERT_TRUE(same_bits(first, multiply(*level.table, exact, matrix, inputs, grain, together)))
@@ -183,14 +199,19 @@ TEST_P(EachType, GivesARowTheSameBitsWhateverIsBesideIt) {
   const std::size_t width = wide(matrix.panels * kPanelRows);
   for (const bool exact : {false, true}) {
     // Each row alone, in the first place of its tile.
-    std::vector<float> alone;
-    for (int row = 0; row < 20; ++row) {
-      TestActivations one(std::span<const float>(x).subspan(wide(row) * wide(columns), wide(columns)), 1,
-                          columns);
-      const std::vector<float> got = multiply(kernels(), exact, matrix, one, 1, 8);
-      alone.insert(alone.end(), got.begin(), got.end());
-    }
+    const auto each_alone = [&](const Kernels& table) {
+      std::vector<float> alone;
+      for (int row = 0; row < 20; ++row) {
+        TestActivations one(std::span<const float>(x).subspan(wide(row) * wide(columns), wide(columns)), 1,
+                            columns);
+        const std::vector<float> got = multiply(table, exact, matrix, one, 1, 8);
+        alone.insert(alone.end(), got.begin(), got.end());
+      }
+      return alone;
+    };
+    const std::vector<float> plain = each_alone(plain_kernels());
     for (const Level& level : test_levels()) {
+      const std::vector<float> alone = in_pairs(level, exact, GetParam()) ? each_alone(*level.table) : plain;
       for (int rows = 1; rows <= 20; ++rows) {
         TestActivations inputs(x, rows, columns);
         const std::vector<float> got = multiply(*level.table, exact, matrix, inputs, kMatmulPanels, 24);
@@ -252,14 +273,11 @@ TEST(MatmulFloats, TakeColumnsInAnyOrderWithZerosBetween) {
       source.column_order.push_back(k % 7 == 3 ? -1 : static_cast<int>(random.below(45)));
     const PackedMatrix matrix = pack(source, 20);
     EXPECT_EQ(matrix.columns, 96);
-    source.column_order.resize(96, -1);  // for the twin
+    source.column_order.resize(96, -1);  // for the twin; the same matrix
+    ASSERT_EQ(0, std::memcmp(matrix.data.data(), pack(source, 20).data.data(), packed_bytes(matrix)));
     TestActivations inputs(gaussians(wide(13 * 96), random), 13, 96);
-    const std::vector<float> first = multiply(plain_kernels(), false, matrix, inputs, 1, 16);
-    Twin(source, 20, false, inputs).check(first);
-    for (const Level& level : test_levels()) {
-      EXPECT_TRUE(same_bits(first, multiply(*level.table, false, matrix, inputs, 2, 8))) << level.name;
-      EXPECT_TRUE(same_bits(first, multiply(*level.table, true, matrix, inputs, 2, 8))) << level.name;
-    }
+    check_product(source, 20, inputs);
+    if (HasFatalFailure()) return;
     // Without an order: 45 columns are filled up to 64.
     source.column_order.clear();
     const PackedMatrix filled = pack(source, 20);
@@ -267,8 +285,19 @@ TEST(MatmulFloats, TakeColumnsInAnyOrderWithZerosBetween) {
     source.column_order.resize(64, -1);
     std::iota(source.column_order.begin(), source.column_order.begin() + 45, 0);
     TestActivations wider(gaussians(wide(3 * 64), random), 3, 64);
-    Twin(source, 20, false, wider).check(multiply(kernels(), false, filled, wider, 2, 8));
+    Twin(source, 20, Way::kExact, wider).check(multiply(kernels(), true, filled, wider, 2, 8));
   }
+}
+
+// Activations are rounded to bfloat16 for 16,384 columns at a time.
+TEST(MatmulFloats, TakeVeryLongRows) {
+  Random random(7);
+  const int columns = 16384 + 96;
+  const std::vector<std::byte> stored = random_stored(TensorType::kBF16, wide(17 * columns), random, 0.01);
+  TestActivations inputs(gaussians(wide(9 * columns), random), 9, columns);
+  check_product(
+      {.type = TensorType::kBF16, .bytes = stored, .columns = columns, .row_order = {}, .column_order = {}},
+      17, inputs);
 }
 
 // A bug in the bound would let bugs in the kernels through: it must be met closely enough to mean something.
@@ -280,7 +309,7 @@ TEST(MatmulFloats, BoundIsNotIdle) {
       .type = TensorType::kF32, .bytes = stored, .columns = columns, .row_order = {}, .column_order = {}};
   TestActivations inputs(gaussians(wide(8 * columns), random), 8, columns);
   const std::vector<float> got = multiply(kernels(), false, pack(source, 16), inputs, 1, 8);
-  const Twin twin(source, 16, false, inputs);
+  const Twin twin(source, 16, Way::kExact, inputs);
   double worst = 0;
   for (std::size_t i = 0; i < got.size(); ++i)
     worst = std::max(worst, std::abs(static_cast<double>(got[i]) - twin.value[i]) / twin.bound[i]);

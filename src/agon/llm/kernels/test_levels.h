@@ -22,6 +22,7 @@ namespace agon::llm {
 struct Level {
   std::string name;
   const Kernels* table;
+  bool pairs = false;  ///< BF16 matrices are multiplied by activations rounded to bfloat16, pair by pair.
 };
 
 /// The tables that this machine can run, called directly whatever AGON_CPU says; the plain one first.
@@ -30,6 +31,7 @@ inline std::vector<Level> test_levels() {
   if (machine_cpu_level() >= CpuLevel::kAvx2) levels.push_back({"avx2", &avx2_kernels()});
   if (machine_cpu_level() >= CpuLevel::kAvx512) levels.push_back({"avx512", &avx512_kernels()});
   if (machine_cpu_level() >= CpuLevel::kVnni) levels.push_back({"vnni", &vnni_kernels()});
+  if (machine_cpu_level() >= CpuLevel::kBf16) levels.push_back({"bf16", &bf16_kernels(), true});
   return levels;
 }
 
