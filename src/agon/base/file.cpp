@@ -1,4 +1,4 @@
-// Writing: beside the target, then renamed over it.
+// Writing: to a file without a name, or beside the target; then renamed over it.
 #include "agon/base/file.h"
 
 #include <fcntl.h>
@@ -103,13 +103,57 @@ std::unique_ptr<Encoder> encoder_for(const std::string& path) {
   return nullptr;
 }
 
+// A name of its own for every writer: process, counter, and the clock against a reused process id.
+std::string temporary_name(const std::string& target) {
+  static std::atomic<std::uint64_t> counter{0};
+  const std::size_t slash = target.rfind('/');
+  const std::size_t begin = slash == std::string::npos ? 0 : slash + 1;
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  // File names may have 255 bytes; the suffix takes at most 64 of them.
+  return target.substr(0, begin) + "." + target.substr(begin, 180) + "." + std::to_string(::getpid()) + "-" +
+         std::to_string(counter.fetch_add(1)) + "-" + std::to_string(now.tv_nsec) + ".tmp";
+}
+constexpr int kNameTrials = 16;
+
+/// "." for a name without a slash.
+std::string folder_of(const std::string& target) {
+  const std::size_t slash = target.rfind('/');
+  return slash == std::string::npos ? "." : target.substr(0, slash + 1);
+}
+
+/// The name by which an open file without one can be linked.
+std::string descriptor_name(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
+/// A file without a name in the target's folder: the system removes it however this process ends. -1 where
+/// the file system has none, or where there is no way to give it a name later.
+int open_unnamed(const std::string& target) {
+  const int fd = ::open(folder_of(target).c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+  if (fd < 0) return -1;
+  if (::access(descriptor_name(fd).c_str(), F_OK) == 0) return fd;
+  ::close(fd);
+  return -1;
+}
+
+/// What is written until commit().
+struct Draft {
+  enum class Kind : std::uint8_t {
+    kTarget,   ///< the target itself: standard output, a device
+    kNamed,    ///< a file beside it
+    kUnnamed,  ///< a file that nobody sees
+  };
+  int fd = -1;
+  Kind kind = Kind::kTarget;
+  std::string temporary;  ///< of kNamed
+};
+
 class AtomicFileImpl final : public AtomicFile {
  public:
-  // An empty `temporary` means that `fd` is the target itself (standard output, a device).
-  AtomicFileImpl(int fd, std::string path, std::string temporary, std::string target)
-      : fd_(fd),
+  AtomicFileImpl(Draft draft, std::string path, std::string target)
+      : fd_(draft.fd),
+        kind_(draft.kind),
         path_(std::move(path)),
-        temporary_(std::move(temporary)),
+        temporary_(std::move(draft.temporary)),
         target_(std::move(target)),
         encoder_(encoder_for(path_)) {}
   ~AtomicFileImpl() override {
@@ -135,17 +179,40 @@ class AtomicFileImpl final : public AtomicFile {
     if (encoder_) AGON_TRY(in_file(encoder_->encode({}, true, pending_)));
     AGON_TRY(flush());
     committed_ = true;
-    if (temporary_.empty()) return {};
+    if (kind_ == Draft::Kind::kTarget) return {};
     // The data must be on disk before the name points to it, or a power cut leaves an empty file.
     if (::fsync(fd_) != 0) return fail_errno("cannot write", path_, errno);
+    bool placed = false;
+    if (kind_ == Draft::Kind::kUnnamed) {
+      AGON_ASSIGN(placed, give_name());
+    }
     if (!close_fd()) return fail_errno("cannot write", path_, errno);
-    if (::rename(temporary_.c_str(), target_.c_str()) != 0) return fail_errno("cannot replace", path_, errno);
-    temporary_.clear();
+    if (!placed) {
+      if (::rename(temporary_.c_str(), target_.c_str()) != 0)
+        return fail_errno("cannot replace", path_, errno);
+      temporary_.clear();
+    }
     sync_folder();
     return {};
   }
 
  private:
+  /// Links the unnamed file; true when it is the target already. A link cannot replace a file, so where there
+  /// is one the draft gets a temporary name, which is renamed at once.
+  Result<bool> give_name() {
+    const std::string unnamed = descriptor_name(fd_);
+    const auto link_to = [&](const std::string& name) {
+      return ::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+    };
+    if (link_to(target_)) return true;
+    for (int trial = 0; errno == EEXIST && trial <= kNameTrials; ++trial) {
+      const std::string name = temporary_name(target_);
+      if (!link_to(name)) continue;
+      temporary_ = name;
+      return false;
+    }
+    return fail_errno("cannot create a file in its folder", path_, errno);
+  }
   Status flush() {
     auto status = write_all(fd_, pending_.data(), pending_.size(), path_);
     pending_.clear();
@@ -167,37 +234,25 @@ class AtomicFileImpl final : public AtomicFile {
   }
   // Makes the rename itself last; some file systems refuse it, and then nothing is lost but time.
   void sync_folder() const {
-    const std::size_t slash = target_.rfind('/');
-    const std::string folder = slash == std::string::npos ? "." : target_.substr(0, slash + 1);
-    const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd = ::open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return;
     (void)::fsync(fd);
     ::close(fd);
   }
 
   int fd_;
+  Draft::Kind kind_;
   std::string path_, temporary_, target_;
   std::unique_ptr<Encoder> encoder_;
   std::string pending_;
   bool broken_ = false, committed_ = false;
 };
 
-// A name of its own for every writer: process, counter, and the clock against a reused process id.
-std::string temporary_name(const std::string& target) {
-  static std::atomic<std::uint64_t> counter{0};
-  const std::size_t slash = target.rfind('/');
-  const std::size_t begin = slash == std::string::npos ? 0 : slash + 1;
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  // File names may have 255 bytes; the suffix takes at most 64 of them.
-  return target.substr(0, begin) + "." + target.substr(begin, 180) + "." + std::to_string(::getpid()) + "-" +
-         std::to_string(counter.fetch_add(1)) + "-" + std::to_string(now.tv_nsec) + ".tmp";
-}
-
 }  // namespace
 
 Result<std::unique_ptr<AtomicFile>> AtomicFile::create(const std::string& path) {
-  if (path == "-") return std::make_unique<AtomicFileImpl>(STDOUT_FILENO, path, "", "");
+  if (path == "-")
+    return std::make_unique<AtomicFileImpl>(Draft{.fd = STDOUT_FILENO, .temporary = {}}, path, "");
   if (path.empty()) return fail("the path of an output file is empty");
 
   struct stat info{};
@@ -206,7 +261,7 @@ Result<std::unique_ptr<AtomicFile>> AtomicFile::create(const std::string& path) 
   if (exists && !S_ISREG(info.st_mode)) {
     const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
     if (fd < 0) return fail_errno("cannot open for writing", path, errno);
-    return std::make_unique<AtomicFileImpl>(fd, path, "", "");
+    return std::make_unique<AtomicFileImpl>(Draft{.fd = fd, .temporary = {}}, path, "");
   }
 
   std::string target = path;  // through links, so that a link stays one
@@ -214,16 +269,16 @@ Result<std::unique_ptr<AtomicFile>> AtomicFile::create(const std::string& path) 
     char resolved[PATH_MAX];
     if (::realpath(path.c_str(), resolved) != nullptr) target = resolved;
   }
-  for (int attempt = 0;; ++attempt) {
-    const std::string temporary = temporary_name(target);
-    const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd >= 0) {
-      if (exists) (void)::fchmod(fd, info.st_mode & 07777);
-      return std::make_unique<AtomicFileImpl>(fd, path, temporary, target);
-    }
-    if (errno != EEXIST || attempt == 16)
+  Draft draft{.fd = open_unnamed(target), .kind = Draft::Kind::kUnnamed, .temporary = {}};
+  for (int trial = 0; draft.fd < 0; ++trial) {
+    draft.kind = Draft::Kind::kNamed;
+    draft.temporary = temporary_name(target);
+    draft.fd = ::open(draft.temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (draft.fd < 0 && (errno != EEXIST || trial == kNameTrials))
       return fail_errno("cannot create a file in its folder", path, errno);
   }
+  if (exists) (void)::fchmod(draft.fd, info.st_mode & 07777);
+  return std::make_unique<AtomicFileImpl>(std::move(draft), path, target);
 }
 
 Status write_file(const std::string& path, std::string_view bytes) {

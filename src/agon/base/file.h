@@ -30,11 +30,12 @@ class ByteSource {
 [[nodiscard]] Result<std::string> read_file(const std::string& path,
                                             std::uint64_t max_bytes = std::uint64_t{4} << 30);
 
-/// Writes beside the target and renames on commit(), so that a failure leaves the old file whole.
-/// A name that ends in .gz or .zst is compressed. "-" is standard output. Without commit() the
-/// temporary file is removed. Links are followed, and the mode of a file that is replaced is kept.
-/// What is no regular file (/dev/full, a pipe) is written in place. Two writers of one path each
-/// have a temporary file of their own: the path always holds one of them whole.
+/// Writes to a file of its own and renames on commit(), so that a failure leaves the old file whole.
+/// A name that ends in .gz or .zst is compressed. "-" is standard output. Without commit() nothing is
+/// left: the file has no name until then where the file system offers that (O_TMPFILE), so even a killed
+/// process leaves none behind; elsewhere it stands beside the target. Links are followed, and the mode of a
+/// file that is replaced is kept. What is no regular file (/dev/full, a pipe) is written in place. Two
+/// writers of one path each have a temporary file of their own: the path always holds one of them whole.
 class AtomicFile {
  public:
   [[nodiscard]] static Result<std::unique_ptr<AtomicFile>> create(const std::string& path);

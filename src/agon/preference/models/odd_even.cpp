@@ -13,10 +13,11 @@ namespace {
 constexpr std::size_t kChunk = 2048;  ///< rows a partial Hessian; fixed, so sums do not depend on threads
 
 struct Moments {
-  Eigen::MatrixXd hessian;
+  Eigen::MatrixXd hessian;  ///< lower triangle; empty where it was not asked for
   Eigen::VectorXd gradient;
   double loss = 0;
 };
+enum class Want : std::uint8_t { kGradient, kHessian };
 
 /// d = z.odd, t = z.even + intercept, for a row of scaled values laid out odd first, then even, then 1.
 struct Layout {
@@ -24,7 +25,7 @@ struct Layout {
 };
 
 Moments chunk_moments(const Eigen::Ref<const Eigen::MatrixXd>& z, std::span<const Outcome> y,
-                      std::span<const double> w, const Eigen::VectorXd& theta, Layout layout) {
+                      std::span<const double> w, const Eigen::VectorXd& theta, Layout layout, Want want) {
   const Eigen::Index n = z.rows(), po = layout.odd, pe = layout.total - po;
   const Eigen::VectorXd d = z.leftCols(po) * theta.head(po), t = z.rightCols(pe) * theta.tail(pe);
   Eigen::VectorXd gd(n), gt(n), hdd(n), htt(n), hdt(n);
@@ -44,29 +45,30 @@ Moments chunk_moments(const Eigen::Ref<const Eigen::MatrixXd>& z, std::span<cons
   m.gradient.resize(layout.total);
   m.gradient.head(po) = z.leftCols(po).transpose() * gd;
   m.gradient.tail(pe) = z.rightCols(pe).transpose() * gt;
+  if (want == Want::kGradient) return m;
+  // Second derivatives are not negative, but rounding may leave a hair.
+  const Eigen::MatrixXd by_d = hdd.cwiseMax(0).cwiseSqrt().asDiagonal() * z.leftCols(po),
+                        by_t = htt.cwiseMax(0).cwiseSqrt().asDiagonal() * z.rightCols(pe);
   m.hessian = Eigen::MatrixXd::Zero(layout.total, layout.total);
-  m.hessian.topLeftCorner(po, po).noalias() =
-      z.leftCols(po).transpose() * (hdd.asDiagonal() * z.leftCols(po));
-  m.hessian.bottomRightCorner(pe, pe).noalias() =
-      z.rightCols(pe).transpose() * (htt.asDiagonal() * z.rightCols(pe));
-  m.hessian.topRightCorner(po, pe).noalias() =
-      z.leftCols(po).transpose() * (hdt.asDiagonal() * z.rightCols(pe));
-  m.hessian.bottomLeftCorner(pe, po) = m.hessian.topRightCorner(po, pe).transpose();
+  m.hessian.topLeftCorner(po, po).selfadjointView<Eigen::Lower>().rankUpdate(by_d.transpose());
+  m.hessian.bottomRightCorner(pe, pe).selfadjointView<Eigen::Lower>().rankUpdate(by_t.transpose());
+  m.hessian.bottomLeftCorner(pe, po).noalias() =
+      z.rightCols(pe).transpose() * (hdt.asDiagonal() * z.leftCols(po));
   return m;
 }
 
 Moments all_moments(const Eigen::MatrixXd& z, std::span<const Outcome> y, std::span<const double> w,
-                    const Eigen::VectorXd& theta, Layout layout) {
+                    const Eigen::VectorXd& theta, Layout layout, Want want) {
   const auto n = static_cast<std::size_t>(z.rows());
   std::vector<Moments> parts((n + kChunk - 1) / kChunk);
   parallel_for(parts.size(), [&](std::size_t c) {
     const std::size_t begin = c * kChunk, count = std::min(kChunk, n - begin);
     parts[c] = chunk_moments(z.middleRows(static_cast<Eigen::Index>(begin), static_cast<Eigen::Index>(count)),
-                             y.subspan(begin, count), w.subspan(begin, count), theta, layout);
+                             y.subspan(begin, count), w.subspan(begin, count), theta, layout, want);
   });
   Moments sum = std::move(parts.front());
   for (std::size_t c = 1; c < parts.size(); ++c) {
-    sum.hessian += parts[c].hessian;
+    if (want == Want::kHessian) sum.hessian += parts[c].hessian;
     sum.gradient += parts[c].gradient;
     sum.loss += parts[c].loss;
   }
@@ -142,12 +144,18 @@ std::vector<OddEvenModel> OddEvenModel::fit_path(const TrainingRows& data, const
   }
 
   Eigen::VectorXd penalty(layout.total), theta = Eigen::VectorXd::Zero(layout.total);
-  const auto penalised = [&](const Eigen::VectorXd& at, Moments& m) {
-    m = all_moments(z, y, w, at, layout);
-    return m.loss + 0.5 * at.dot(penalty.cwiseProduct(at));
+  const auto moments = [&](Want want) {
+    Moments m = all_moments(z, y, w, theta, layout, want);
+    m.loss += 0.5 * theta.dot(penalty.cwiseProduct(theta));
+    m.gradient += penalty.cwiseProduct(theta);
+    return m;
   };
+  // Newton's method that keeps a Hessian as long as steps by it halve the gradient (Shamanskii 1967): with
+  // penalties like these one hardly changes, and it costs as much as a hundred gradients. The next penalty
+  // starts from the last Hessian, too.
+  constexpr double kHalved = 0.5;
   std::vector<OddEvenModel> path;
-  Moments m;
+  Eigen::MatrixXd hessian;  // without the penalties
   for (const double multiple : multiples) {
     penalty.head(layout.odd).setConstant(multiple * options.l2_odd);
     penalty.tail(layout.total - layout.odd).setConstant(multiple * options.l2_even);
@@ -156,26 +164,41 @@ std::vector<OddEvenModel> OddEvenModel::fit_path(const TrainingRows& data, const
         penalty[static_cast<Eigen::Index>(k)] = options.l2_scores;
     penalty[layout.total - 1] =
         1e-6;  // the intercept is free but for a hair that keeps one-class data finite
-    double loss = penalised(theta, m);
+    Eigen::LDLT<Eigen::MatrixXd> solver;
+    const auto factor = [&] {
+      Eigen::MatrixXd whole = hessian;
+      whole.diagonal() += penalty;
+      solver.compute(whole);
+    };
+    const bool inherited = hessian.size() > 0;
+    bool fresh = !inherited;  // is the Hessian that of `theta`?
+    Moments m = moments(fresh ? Want::kHessian : Want::kGradient);
+    if (fresh) hessian = m.hessian;
+    factor();
     model.converged_ = false;
-    for (model.iterations_ = 0; model.iterations_ < options.max_iterations; ++model.iterations_) {
-      const Eigen::VectorXd gradient = m.gradient + penalty.cwiseProduct(theta);
-      model.gradient_norm_ = gradient.lpNorm<Eigen::Infinity>() / static_cast<double>(n);
+    // As many Hessians as iterations are allowed; the steps between them are too cheap to count.
+    for (model.iterations_ = 0;;) {
+      const double size = m.gradient.lpNorm<Eigen::Infinity>();
+      model.gradient_norm_ = size / static_cast<double>(n);
       model.converged_ = model.gradient_norm_ < 1e-9;
-      if (model.converged_) break;
-      Eigen::MatrixXd hessian = m.hessian;
-      hessian.diagonal() += penalty;
-      const Eigen::VectorXd step = hessian.ldlt().solve(gradient);
+      if (model.converged_ || model.iterations_ >= options.max_iterations) break;
+      const Eigen::VectorXd from = theta, step = solver.solve(m.gradient);
+      const double loss = m.loss;
       double scale = 1;
-      Eigen::VectorXd next = theta - step;
-      double next_loss = penalised(next, m);
-      while (!(next_loss <= loss + 1e-12 * std::fabs(loss)) && scale > 1e-6) {
+      theta = from - step;
+      m = moments(Want::kGradient);
+      while (!(m.loss <= loss + 1e-12 * std::fabs(loss)) && scale > 1e-6) {
         scale /= 2;
-        next = theta - scale * step;
-        next_loss = penalised(next, m);
+        theta = from - scale * step;
+        m = moments(Want::kGradient);
       }
-      theta = next;
-      loss = next_loss;
+      if (fresh) ++model.iterations_;
+      fresh = false;
+      if (scale == 1 && m.gradient.lpNorm<Eigen::Infinity>() <= kHalved * size) continue;
+      m = moments(Want::kHessian);
+      hessian = m.hessian;
+      factor();
+      fresh = true;
     }
     for (std::size_t k = 0; k < order.size(); ++k)
       model.weight_[order[k]] = theta[static_cast<Eigen::Index>(k)];
