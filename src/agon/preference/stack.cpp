@@ -27,16 +27,19 @@ Recipe default_recipe(std::size_t rows) {
     recipe.boosted = {.rounds = 100, .depth = 2, .eta = 0.08, .subsample = 0.5, .columns_by_tree = 0.3};
     recipe.boosted.bags = 2;  // cheap on few rows, where one draw of rows and columns shows
   } else if (rows < 25000) {
-    recipe.boosted = {.rounds = 300, .depth = 3, .eta = 0.05, .subsample = 0.5, .columns_by_tree = 0.3};
+    // Two short boosters cost less than a long one of half the step, predict as well, and grow side by side.
+    recipe.boosted = {.rounds = 120, .depth = 3, .eta = 0.1, .subsample = 0.3, .columns_by_tree = 0.3};
+    recipe.boosted.bags = 2;
     recipe.inner_folds = 3;
     recipe.tree_splits = 1;
-    recipe.tree_choices = {{1, 0}, {0.6, 0}, {1.5, 0}};
+    recipe.tree_choices = {{1, 0}, {0.6, 0}};  // read off one growth
   } else {
-    recipe.boosted = {.rounds = 350, .depth = 4, .eta = 0.06, .subsample = 0.4, .columns_by_tree = 0.25};
+    recipe.boosted = {.rounds = 150, .depth = 4, .eta = 0.1, .subsample = 0.3, .columns_by_tree = 0.25};
+    recipe.boosted.bags = 2;
     recipe.boosted.min_child_weight = 30;
     recipe.inner_folds = 2;
     recipe.tree_splits = 1;
-    recipe.tree_choices = {{1, 0}, {0.6, 0}};  // read off one growth on half the rows
+    recipe.tree_choices = {{1, 0}, {0.6, 0}};
     recipe.scores.ngrams.l2_direction = 1;
     recipe.scores.ngrams.max_iterations = 15;
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <mutex>
@@ -113,7 +114,7 @@ struct FoldTask {
 };
 
 Result<FoldResult> run_fold(const Dataset& data, const Fold& fold, const FoldTask& task,
-                            const TrainOptions& options, std::size_t* rows_used) {
+                            const TrainOptions& options, std::size_t& rows_used) {
   std::vector<std::uint32_t> main = main_without(data, fold);
   if (task.share < 1) {
     const auto keep = [&](std::uint32_t r) {
@@ -129,7 +130,7 @@ Result<FoldResult> run_fold(const Dataset& data, const Fold& fold, const FoldTas
       choose_auxiliary(data, main, {.keep_all = options.keep_all_files, .seed = task.seed});
   const std::vector<double> weights = chosen_weights(data, auxiliary);
   const std::vector<std::uint32_t> rows = training_rows(data, main, weights, fold.group_held_out);
-  if (rows_used) *rows_used = main.size();
+  rows_used = main.size();
   AGON_ASSIGN(const Stack stack, Stack::fit(data, rows, weights, default_recipe(rows.size()), task.seed));
 
   std::vector<std::uint32_t> held_out;
@@ -197,45 +198,40 @@ std::vector<FeatureImportance> rank_importances(const Dataset& data, std::span<c
   return out;
 }
 
+/// Shares of the training prompts that the learning curve learns from, the dearest first; all of them is the
+/// cross-validation itself.
+constexpr std::array kCurveShares = {0.5, 0.25, 0.125};
+
+/// One fit of the cross-validation or of the learning curve.
+struct FoldRun {
+  std::size_t drawing = 0, fold = 0;
+  FoldTask task;
+  FoldResult result;
+  std::size_t rows = 0;  ///< of the first file, learned from
+};
+
+std::size_t curve_folds(const Dataset& data, std::size_t folds) {
+  return std::min<std::size_t>(folds, data.main_rows.size() > 20000 ? 1 : 2);
+}
+
 /// Log loss against training size: the same held-out folds, smaller shares of the prompts to learn from.
-Result<std::vector<LearningPoint>> learn_curve(const Dataset& data, const std::vector<Fold>& folds,
-                                               std::span<const Outcome> outcomes, const CrossValidation& cv,
-                                               const TrainOptions& options, const Progress& progress) {
-  std::vector<LearningPoint> points;
-  const std::size_t used = std::min<std::size_t>(folds.size(), data.main_rows.size() > 20000 ? 1 : 2);
-  const std::vector<double> shares = {0.125, 0.25, 0.5, 1.0};
-  std::size_t done = 0;
-  for (const double share : shares) {
-    std::vector<ScoredRow> scored;
-    std::size_t trained = 0;
-    std::mutex lock;
-    std::vector<Result<FoldResult>> results(used, Result<FoldResult>(FoldResult{}));
-    parallel_for(used, [&](std::size_t f) {
-      std::size_t rows = 0;
-      if (share < 1) {
-        results[f] = run_fold(data, folds[f], {.first_seed = false, .seed = options.seed, .share = share},
-                              options, &rows);
-      } else {
-        rows = main_without(data, folds[f]).size();
-        for (std::size_t k = 0; k < kLearners; ++k)
-          for (const std::uint32_t i : folds[f].held_out)
-            results[f]->learners[k].push_back(cv.learners[k][i]);
-      }
-      const std::lock_guard guard(lock);
-      trained += rows;
-      if (progress) progress("learning curve", ++done, shares.size() * used);
-    });
-    const BlendWeights equal;
-    for (std::size_t f = 0; f < used; ++f) {
-      if (!results[f]) return std::unexpected(results[f].error());
-      for (std::size_t i = 0; i < folds[f].held_out.size(); ++i) {
-        const std::uint32_t place = folds[f].held_out[i];
-        scored.push_back({blend_row(results[f]->learners, i, equal), outcomes[place], 1.0,
-                          data.groups[data.main_rows[place]]});
-      }
-    }
-    points.push_back({trained / used, measure(scored, {.draws = 300, .seed = options.seed}).log_loss});
+std::vector<LearningPoint> learning_curve(const Dataset& data, const std::vector<Fold>& folds,
+                                          std::span<const FoldRun> runs, std::span<const Outcome> outcomes,
+                                          std::uint64_t seed) {
+  std::map<double, std::pair<std::size_t, std::vector<ScoredRow>>> by_share;
+  const std::size_t used = curve_folds(data, folds.size());
+  for (const FoldRun& run : runs) {
+    if (run.drawing != 0 || run.fold >= used) continue;
+    auto& [rows, scored] = by_share[run.task.share];
+    rows += run.rows;
+    const std::vector<std::uint32_t>& held_out = folds[run.fold].held_out;
+    for (std::size_t i = 0; i < held_out.size(); ++i)
+      scored.push_back({blend_row(run.result.learners, i, {}), outcomes[held_out[i]], 1.0,
+                        data.groups[data.main_rows[held_out[i]]]});
   }
+  std::vector<LearningPoint> points;
+  for (const auto& [share, of] : by_share)
+    points.push_back({of.first / used, measure(of.second, {.draws = 300, .seed = seed}).log_loss});
   return points;
 }
 
@@ -295,19 +291,33 @@ Result<CrossValidation> cross_validate(const Dataset& data, const TrainOptions& 
   std::vector<std::vector<Fold>> drawings;
   for (std::uint32_t s = 0; s < options.cv_seeds; ++s)
     drawings.push_back(draw_folds(data, cv.folds, options.seed + s));
-  std::vector<Result<FoldResult>> results(drawings.size() * cv.folds, Result<FoldResult>(FoldResult{}));
+  // The points of the learning curve are fitted beside the folds, so that no core waits for the last of each.
+  std::vector<FoldRun> runs;
+  for (std::size_t s = 0; s < drawings.size(); ++s)
+    for (std::size_t f = 0; f < cv.folds; ++f)
+      runs.push_back(
+          {.drawing = s, .fold = f, .task = {.first_seed = s == 0, .seed = options.seed + s}, .result = {}});
+  if (options.learning_curve)
+    for (const double share : kCurveShares)
+      for (std::size_t f = 0; f < curve_folds(data, cv.folds); ++f)
+        runs.push_back({.fold = f, .task = {.seed = options.seed, .share = share}, .result = {}});
+  std::vector<Status> status(runs.size());
   std::mutex lock;
   std::size_t done = 0;
-  if (progress) progress("cross-validation", 0, results.size());
-  parallel_for(results.size(), [&](std::size_t task) {
-    const std::size_t s = task / cv.folds;
-    results[task] = run_fold(data, drawings[s][task % cv.folds],
-                             {.first_seed = s == 0, .seed = options.seed + s}, options, nullptr);
+  if (progress) progress("cross-validation", 0, runs.size());
+  parallel_for(runs.size(), [&](std::size_t i) {
+    FoldRun& run = runs[i];
+    status[i] = [&]() -> Status {
+      AGON_ASSIGN(run.result, run_fold(data, drawings[run.drawing][run.fold], run.task, options, run.rows));
+      return {};
+    }();
     const std::lock_guard guard(lock);
-    if (progress) progress("cross-validation", ++done, results.size());
+    if (progress) progress("cross-validation", ++done, runs.size());
   });
-  for (auto& result : results)
-    if (!result) return std::unexpected(result.error());
+  for (const Status& one : status)
+    if (!one) return std::unexpected(one.error());
+  if (options.learning_curve)
+    cv.learning_curve = learning_curve(data, drawings[0], runs, outcomes, options.seed);
 
   for (std::size_t s = 0; s < drawings.size(); ++s) {
     std::array<std::vector<Prediction>, kLearners> learners;
@@ -315,7 +325,7 @@ Result<CrossValidation> cross_validate(const Dataset& data, const TrainOptions& 
     for (std::size_t f = 0; f < cv.folds; ++f)
       for (std::size_t i = 0; i < drawings[s][f].held_out.size(); ++i)
         for (std::size_t k = 0; k < kLearners; ++k)
-          learners[k][drawings[s][f].held_out[i]] = results[s * cv.folds + f]->learners[k][i];
+          learners[k][drawings[s][f].held_out[i]] = runs[s * cv.folds + f].result.learners[k][i];
     const std::vector<Prediction> blended = cross_fitted_blend(learners, drawings[s], outcomes);
     double sum = 0;
     for (std::size_t i = 0; i < n; ++i) sum += log_loss(blended[i], outcomes[i]);
@@ -328,7 +338,7 @@ Result<CrossValidation> cross_validate(const Dataset& data, const TrainOptions& 
     cv.length_only.resize(n);
     std::vector<FoldResult> first;
     for (std::size_t f = 0; f < cv.folds; ++f) {
-      FoldResult& r = *results[f];
+      FoldResult& r = runs[f].result;
       for (std::size_t i = 0; i < drawings[0][f].held_out.size(); ++i) {
         cv.prior[drawings[0][f].held_out[i]] = r.prior[i];
         cv.length_only[drawings[0][f].held_out[i]] = r.length_only[i];
@@ -336,9 +346,6 @@ Result<CrossValidation> cross_validate(const Dataset& data, const TrainOptions& 
       first.push_back(std::move(r));
     }
     cv.importances = rank_importances(data, first);
-  }
-  if (options.learning_curve) {
-    AGON_ASSIGN(cv.learning_curve, learn_curve(data, drawings[0], outcomes, cv, options, progress));
   }
   return cv;
 }

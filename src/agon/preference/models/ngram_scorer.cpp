@@ -43,34 +43,46 @@ SparseColumns tfidf_columns(const SparseRows& answers, std::span<const std::uint
   for (std::size_t j = 0; j < bucket.size(); ++j) column[bucket[j]] = static_cast<std::uint32_t>(j);
   // Rows are sorted by bucket, so each part of the buckets is one stretch of every row: parts are
   // counted and filled without touching each other's columns.
-  constexpr std::uint32_t kParts = 64;
+  constexpr std::size_t kParts = 64;
   const std::size_t width = std::max<std::size_t>(1, idf.size() / kParts);
+  const auto row_of = [&](std::size_t i) { return 2 * std::size_t{votes[i / 2]} + i % 2; };
   SparseColumns out{.rows = 2 * votes.size(), .start = {}, .entries = {}};
   out.start.resize(bucket.size() + 1);
-  const auto stretch = [&](std::size_t row, std::size_t part) {
-    const auto first = answers.index.begin() + static_cast<std::ptrdiff_t>(answers.start[row]);
-    const auto last = answers.index.begin() + static_cast<std::ptrdiff_t>(answers.start[row + 1]);
-    const auto begin = std::lower_bound(first, last, part * width);
-    const auto end = part + 1 == kParts ? last : std::lower_bound(begin, last, (part + 1) * width);
-    return std::pair{begin - answers.index.begin(), end - answers.index.begin()};
+  // Where row i's stretch of a part begins, counted from the row's start; that of part kParts is its end.
+  std::vector<std::uint32_t> border(out.rows * (kParts + 1));
+  parallel_chunks(out.rows, 256, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      const auto row =
+          std::span(answers.index)
+              .subspan(answers.start[row_of(i)], answers.start[row_of(i) + 1] - answers.start[row_of(i)]);
+      auto at = row.begin();
+      for (std::size_t part = 1; part <= kParts; ++part) {
+        at = part == kParts ? row.end() : std::lower_bound(at, row.end(), part * width);
+        border[i * (kParts + 1) + part] = static_cast<std::uint32_t>(at - row.begin());
+      }
+    }
+  });
+  const auto stretch = [&](std::size_t i, std::size_t part) {
+    const std::uint64_t start = answers.start[row_of(i)];
+    const std::uint32_t* const from = &border[i * (kParts + 1) + part];
+    return std::pair{start + from[0], start + from[1]};
   };
   parallel_for(kParts, [&](std::size_t part) {
-    for (const std::uint32_t v : votes)
-      for (const std::size_t row : {2 * std::size_t{v}, 2 * std::size_t{v} + 1}) {
-        const auto [begin, end] = stretch(row, part);
-        for (auto k = begin; k < end; ++k) {
-          const std::uint32_t j = column[answers.index[static_cast<std::size_t>(k)]];
-          if (j != kUnused) ++out.start[j + 1];
-        }
+    for (std::size_t i = 0; i < out.rows; ++i) {
+      const auto [begin, end] = stretch(i, part);
+      for (auto k = begin; k < end; ++k) {
+        const std::uint32_t j = column[answers.index[k]];
+        if (j != kUnused) ++out.start[j + 1];
       }
+    }
   });
   for (std::size_t j = 1; j < out.start.size(); ++j) out.start[j] += out.start[j - 1];
   out.entries = std::make_unique_for_overwrite<SparseColumns::Entry[]>(out.start.back());
   std::vector<std::uint64_t> next(out.start.begin(), out.start.end() - 1);
   parallel_for(kParts, [&](std::size_t part) {
-    for (std::size_t i = 0; i < 2 * votes.size(); ++i) {
-      const auto [begin, end] = stretch(2 * std::size_t{votes[i / 2]} + i % 2, part);
-      for (auto k = static_cast<std::size_t>(begin); k < static_cast<std::size_t>(end); ++k) {
+    for (std::size_t i = 0; i < out.rows; ++i) {
+      const auto [begin, end] = stretch(i, part);
+      for (auto k = begin; k < end; ++k) {
         const std::uint32_t b = answers.index[k], j = column[b];
         if (j == kUnused) continue;
         const double value = static_cast<double>(answers.value[k]) * idf[b] * scales[i][b >= half];
