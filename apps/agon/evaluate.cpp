@@ -12,7 +12,7 @@
 #include "agon/data/prompt_groups.h"
 #include "agon/data/submission.h"
 #include "agon/preference/evaluation.h"
-#include "agon/preference/train.h"
+#include "agon/preference/influence.h"
 #include "agon/report/number.h"
 #include "common.h"
 #include "verbs.h"
@@ -88,12 +88,8 @@ Status run(const EvaluateCommand& c) {
     report.predictions = predictions;
     report.provenance = facts;
     if (c.predictions.empty()) {
-      std::vector<FeatureImportance> lead;
-      for (const char* name : {"scores.wording", "scores.strength_style", "scores.strength_wording",
-                               "length.words.rel", "length.paragraphs.rel", "tone.opening_refusal.diff",
-                               "overlap.words_shared", "prompt.last_words"})
-        lead.push_back({.name = name, .description = "", .importance = 0, .drives_tie = false});
-      AGON_ASSIGN(report.effects, effect_curves(model, set.votes, lead, lead.size()));
+      AGON_ASSIGN(report.importances, importances(model, set.votes, c.common.seed));
+      AGON_ASSIGN(report.effects, effect_curves(model, set.votes, report.importances, 8));
     }
     AGON_TRY(write_file(c.html, render_report(report)));
   }

@@ -8,6 +8,7 @@
 
 #include "agon/base/file.h"
 #include "agon/base/parallel.h"
+#include "agon/preference/influence.h"
 #include "agon/report/number.h"
 #include "common.h"
 #include "verbs.h"

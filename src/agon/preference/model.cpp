@@ -139,12 +139,17 @@ void PreferenceModel::predict_baselines(std::span<const Vote> votes, std::vector
     length_only.push_back(baselines_.length_only(features.row(i)));
 }
 
+Status PreferenceModel::contributions(std::span<const float> rows, std::vector<double>& direction,
+                                      std::vector<double>& tie) const {
+  return stack_.contributions(rows, weights_, direction, tie);
+}
+
 Result<std::vector<std::vector<Push>>> PreferenceModel::explain(std::span<const Vote> votes,
                                                                 std::size_t most) const {
   const std::vector<float> all = rows(votes);
   const std::size_t width = stack_.columns();
   std::vector<double> direction, tie;
-  AGON_TRY(stack_.contributions(all, weights_, direction, tie));
+  AGON_TRY(contributions(all, direction, tie));
   std::vector<std::vector<Push>> out(votes.size());
   std::vector<std::size_t> order(width);
   for (std::size_t i = 0; i < votes.size(); ++i) {

@@ -56,6 +56,10 @@ class PreferenceModel {
   /// What pushed each vote's prediction, strongest first, at most `most` a vote.
   [[nodiscard]] Result<std::vector<std::vector<Push>>> explain(std::span<const Vote> votes,
                                                                std::size_t most) const;
+  /// Contributions of every column to ln(p_a / p_b) and to the tie's logit, learners weighted as in the
+  /// blend, for rows that predict_rows takes.
+  [[nodiscard]] Status contributions(std::span<const float> rows, std::vector<double>& direction,
+                                     std::vector<double>& tie) const;
   /// Predictions with one column set to `value` in every row (see report: effect curves).
   [[nodiscard]] Result<std::vector<Prediction>> predict_rows(std::span<const float> rows) const;
   /// The rows that predict_rows takes: features and scores, row-major, columns().size() numbers each.

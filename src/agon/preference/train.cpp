@@ -7,19 +7,17 @@
 #include <cmath>
 #include <map>
 #include <mutex>
-#include <numeric>
 
 #include "agon/base/check.h"
 #include "agon/base/parallel.h"
 #include "agon/base/random.h"
 #include "agon/data/prompt_groups.h"
+#include "agon/preference/influence.h"
 #include "agon/stats/metrics.h"
 
 namespace agon {
 namespace {
 
-constexpr std::size_t kImportanceCandidates = 40;
-constexpr std::size_t kImportanceRows = 2000;  ///< held-out rows a fold that are shuffled
 constexpr double kBlendPull = 20;
 
 struct Fold {
@@ -57,54 +55,17 @@ std::vector<float> stack_rows(const Stack& stack, const Dataset& data, std::span
   return out;
 }
 
-/// Sum of losses of the equally weighted blend.
-double loss_of(const std::array<std::vector<Prediction>, kLearners>& learners, const BlendWeights& weights,
-               std::span<const Outcome> outcomes) {
-  double sum = 0;
-  for (std::size_t i = 0; i < outcomes.size(); ++i) {
-    std::array<Prediction, kLearners> each;
-    for (std::size_t k = 0; k < kLearners; ++k) each[k] = learners[k][i];
-    sum += log_loss(blend(each, weights), outcomes[i]);
-  }
-  return sum;
-}
-
-/// Rise of the summed loss when a column is shuffled among the held-out rows, for the columns that
-/// push predictions most. Shuffling breaks what a column says about a row and keeps its distribution.
-Result<std::map<std::size_t, double>> shuffled_losses(const Stack& stack, std::vector<float> rows,
-                                                      std::span<const Outcome> outcomes, std::uint64_t seed) {
-  const std::size_t width = stack.columns(), n = outcomes.size();
-  const BlendWeights equal;
-  std::vector<double> direction, tie;
-  AGON_TRY(stack.contributions(rows, equal, direction, tie));
-  std::vector<double> push(width);
-  for (std::size_t i = 0; i < n; ++i)
-    for (std::size_t j = 0; j < width; ++j)
-      push[j] += std::fabs(direction[i * width + j]) + std::fabs(tie[i * width + j]);
-  std::vector<std::size_t> order(width);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::stable_sort(order, std::ranges::greater{}, [&](std::size_t j) { return push[j]; });
-  order.resize(std::min(width, kImportanceCandidates));
-  AGON_ASSIGN(const auto as_is, stack.predict(rows));
-  const double base = loss_of(as_is, equal, outcomes);
-  std::map<std::size_t, double> rise;
-  for (const std::size_t j : order) {
-    std::vector<float> column(n), kept(n);
-    for (std::size_t i = 0; i < n; ++i) kept[i] = column[i] = rows[i * width + j];
-    Random(seed, j).shuffle(std::span(column));
-    for (std::size_t i = 0; i < n; ++i) rows[i * width + j] = column[i];
-    AGON_ASSIGN(const auto shuffled, stack.predict(rows));
-    rise[j] = loss_of(shuffled, equal, outcomes) - base;
-    for (std::size_t i = 0; i < n; ++i) rows[i * width + j] = kept[i];
-  }
-  return rise;
+Prediction blend_row(const std::array<std::vector<Prediction>, kLearners>& learners, std::size_t i,
+                     const BlendWeights& weights) {
+  std::array<Prediction, kLearners> each;
+  for (std::size_t k = 0; k < kLearners; ++k) each[k] = learners[k][i];
+  return blend(each, weights);
 }
 
 struct FoldResult {
   std::array<std::vector<Prediction>, kLearners> learners;
   std::vector<Prediction> prior, length_only;
-  std::map<std::size_t, double> importance;
-  std::size_t importance_rows = 0;
+  ShuffledLosses shuffled;
 };
 
 struct FoldTask {
@@ -147,19 +108,21 @@ Result<FoldResult> run_fold(const Dataset& data, const Fold& fold, const FoldTas
   result.prior.assign(held_out.size(), baselines.prior());
   for (const std::uint32_t r : held_out)
     result.length_only.push_back(baselines.length_only(data.features.row(r)));
-  const std::size_t n = std::min(outcomes.size(), kImportanceRows);
+  const std::size_t n = std::min(outcomes.size(), kShuffledRows);
   x.resize(n * stack.columns());
-  result.importance_rows = n;
-  AGON_ASSIGN(result.importance,
-              shuffled_losses(stack, std::move(x), std::span(outcomes).first(n), task.seed));
+  AGON_ASSIGN(
+      result.shuffled,
+      shuffled_losses(
+          {.pushes = [&](std::span<const float> rows, std::vector<double>& direction,
+                         std::vector<double>& tie) { return stack.contributions(rows, {}, direction, tie); },
+           .predict = [&](std::span<const float> rows) -> Result<std::vector<Prediction>> {
+             AGON_ASSIGN(const auto learners, stack.predict(rows));
+             std::vector<Prediction> out;
+             for (std::size_t i = 0; i < learners[0].size(); ++i) out.push_back(blend_row(learners, i, {}));
+             return out;
+           }},
+          std::move(x), std::span(outcomes).first(n), task.seed));
   return result;
-}
-
-Prediction blend_row(const std::array<std::vector<Prediction>, kLearners>& learners, std::size_t i,
-                     const BlendWeights& weights) {
-  std::array<Prediction, kLearners> each;
-  for (std::size_t k = 0; k < kLearners; ++k) each[k] = learners[k][i];
-  return blend(each, weights);
 }
 
 /// Blend of every row with weights learned on the other folds' rows.
@@ -176,25 +139,6 @@ std::vector<Prediction> cross_fitted_blend(const std::array<std::vector<Predicti
     const BlendWeights weights = fit_blend(learners, outcomes, others);
     for (const std::uint32_t i : fold.held_out) out[i] = blend_row(learners, i, weights);
   }
-  return out;
-}
-
-std::vector<FeatureImportance> rank_importances(const Dataset& data, std::span<const FoldResult> folds) {
-  std::map<std::size_t, double> total;
-  std::size_t rows = 0;
-  for (const FoldResult& fold : folds) {
-    rows += fold.importance_rows;
-    for (const auto& [column, rise] : fold.importance) total[column] += rise;
-  }
-  std::vector<Column> columns = data.columns;
-  columns.insert(columns.end(), score_columns().begin(), score_columns().end());
-  std::vector<FeatureImportance> out;
-  for (const auto& [j, rise] : total)
-    out.push_back({columns[j].name, columns[j].description,
-                   rise / static_cast<double>(std::max<std::size_t>(1, rows)),
-                   columns[j].parity == Parity::kEven});
-  std::ranges::stable_sort(out, std::ranges::greater{}, &FeatureImportance::importance);
-  std::erase_if(out, [](const FeatureImportance& f) { return f.importance <= 0; });
   return out;
 }
 
@@ -336,16 +280,18 @@ Result<CrossValidation> cross_validate(const Dataset& data, const TrainOptions& 
     cv.learners = std::move(learners);
     cv.prior.resize(n);
     cv.length_only.resize(n);
-    std::vector<FoldResult> first;
+    std::vector<ShuffledLosses> shuffled;
     for (std::size_t f = 0; f < cv.folds; ++f) {
       FoldResult& r = runs[f].result;
       for (std::size_t i = 0; i < drawings[0][f].held_out.size(); ++i) {
         cv.prior[drawings[0][f].held_out[i]] = r.prior[i];
         cv.length_only[drawings[0][f].held_out[i]] = r.length_only[i];
       }
-      first.push_back(std::move(r));
+      shuffled.push_back(std::move(r.shuffled));
     }
-    cv.importances = rank_importances(data, first);
+    std::vector<Column> columns = data.columns;
+    columns.insert(columns.end(), score_columns().begin(), score_columns().end());
+    cv.importances = ranked_importances(shuffled, columns);
   }
   return cv;
 }
@@ -371,55 +317,6 @@ Result<Trained> train(const Dataset& data, const BlendWeights& weights, const Mo
       PreferenceModel(std::move(stack), weights, std::move(baselines), data.ngram_options, std::move(full));
   if (progress) progress("final fit", 2, 2);
   return out;
-}
-
-Result<std::vector<EffectCurve>> effect_curves(const PreferenceModel& model, std::span<const Vote> votes,
-                                               std::span<const FeatureImportance> importances,
-                                               std::size_t most) {
-  constexpr std::size_t kRows = 300, kPoints = 15;
-  // Every k-th vote, so that the sample does not depend on chance.
-  std::vector<Vote> sample;
-  const std::size_t step = std::max<std::size_t>(1, votes.size() / kRows);
-  for (std::size_t i = 0; i < votes.size() && sample.size() < kRows; i += step) sample.push_back(votes[i]);
-  const std::vector<float> rows = model.rows(sample);
-  const std::size_t width = model.columns().size(), n = sample.size();
-  std::vector<EffectCurve> curves;
-  for (const FeatureImportance& f : importances) {
-    if (curves.size() == most) break;
-    const auto found = std::ranges::find(model.columns(), f.name, &Column::name);
-    if (found == model.columns().end()) continue;
-    const auto j = static_cast<std::size_t>(found - model.columns().begin());
-    std::vector<float> values;
-    for (std::size_t i = 0; i < n; ++i) values.push_back(rows[i * width + j]);
-    std::ranges::sort(values);
-    double low = values[n / 50], high = values[n - 1 - n / 50];
-    if (found->parity == Parity::kOdd) {
-      high = std::max(std::fabs(low), std::fabs(high));
-      low = -high;
-    }
-    if (!(high > low)) continue;
-    EffectCurve curve{.name = f.name, .x = {}, .mean = {}, .histogram = std::vector<double>(kPoints)};
-    std::vector<float> moved = rows;
-    for (std::size_t k = 0; k < kPoints; ++k) {
-      const double x = low + (high - low) * static_cast<double>(k) / (kPoints - 1);
-      for (std::size_t i = 0; i < n; ++i) moved[i * width + j] = static_cast<float>(x);
-      AGON_ASSIGN(const auto predictions, model.predict_rows(moved));
-      Prediction mean{0, 0, 0};
-      for (const Prediction& p : predictions) {
-        mean.a += p.a / static_cast<double>(n);
-        mean.b += p.b / static_cast<double>(n);
-        mean.tie += p.tie / static_cast<double>(n);
-      }
-      curve.x.push_back(x);
-      curve.mean.push_back(mean);
-    }
-    for (const float v : values) {
-      const double at = std::clamp((v - low) / (high - low) * (kPoints - 1), 0.0, kPoints - 1.0);
-      curve.histogram[static_cast<std::size_t>(std::lround(at))] += 1.0 / static_cast<double>(n);
-    }
-    curves.push_back(std::move(curve));
-  }
-  return curves;
 }
 
 }  // namespace agon

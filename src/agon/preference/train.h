@@ -53,10 +53,4 @@ struct Trained {
 [[nodiscard]] BlendWeights fit_blend(const std::array<std::vector<Prediction>, kLearners>& learners,
                                      std::span<const Outcome> outcomes, std::span<const std::uint32_t> rows);
 
-/// How each of the `most` important columns moves the prediction of the final model over `votes`.
-[[nodiscard]] Result<std::vector<EffectCurve>> effect_curves(const PreferenceModel& model,
-                                                             std::span<const Vote> votes,
-                                                             std::span<const FeatureImportance> importances,
-                                                             std::size_t most);
-
 }  // namespace agon
