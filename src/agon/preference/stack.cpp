@@ -37,6 +37,7 @@ Recipe default_recipe(std::size_t rows) {
     recipe.boosted = {.rounds = 150, .depth = 4, .eta = 0.1, .subsample = 0.3, .columns_by_tree = 0.25};
     recipe.boosted.bags = 2;
     recipe.boosted.min_child_weight = 30;
+    recipe.boosted.max_bins = 32;
     recipe.inner_folds = 2;
     recipe.tree_splits = 1;
     recipe.tree_choices = {{1, 0}, {0.6, 0}};
