@@ -14,6 +14,7 @@ JOBS ?= $(shell nproc)
 CMAKE_ARGS ?=
 CTEST_ARGS ?=
 FUZZ_SECONDS ?= 60
+MODEL ?= smollm2
 CLANG_FORMAT ?= clang-format-19
 
 # Compiler output is shared between clones of the project in different folders.
@@ -29,7 +30,7 @@ sources = git ls-files -z 'src/*.cpp' 'src/*.h' 'apps/*.cpp' 'apps/*.h' 'tests/*
 help: ## this list
 	@echo "make VERB, where VERB is one of"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16 | sed 's/^/  /'
-	@echo "Settings: PREFIX=$(PREFIX) JOBS=$(JOBS) PRESET=$(PRESET) CMAKE_ARGS= CTEST_ARGS= FUZZ_SECONDS=$(FUZZ_SECONDS) SKIP_DEPS="
+	@echo "Settings: PREFIX=$(PREFIX) JOBS=$(JOBS) PRESET=$(PRESET) CMAKE_ARGS= CTEST_ARGS= FUZZ_SECONDS=$(FUZZ_SECONDS) MODEL=$(MODEL) SKIP_DEPS="
 
 # The first configuration leaves the tests out, so that a newcomer compiles only the program; once
 # `make test` has switched them on they stay on.
@@ -48,6 +49,11 @@ build: configure ## the program, at build/agon
 .PHONY: demo
 demo: build ## train on real votes, report, and write a submission: see what agon does
 	@scripts/demo.sh build
+
+.PHONY: model
+model: ## fetch a small real language model into models/ (MODEL=smollm2 or gemma3-270m)
+	$(call deps,model)
+	@python3 scripts/fetch_model.py $(MODEL)
 
 .PHONY: test
 test: ## every test
@@ -103,7 +109,7 @@ layers: ## fail when an include goes against the arrows of docs/ARCHITECTURE.md
 check: layers fmt-check lint ## layers, format and lint
 
 .PHONY: bench
-bench: ## speed and memory, next to scikit-learn with LightGBM (BENCH_ARGS=--quick for a short run)
+bench: ## speed and memory, beside peers in Python (BENCH_ARGS=--quick for a short run)
 	$(call deps,build bench)
 	@cmake --preset bench $(CMAKE_ARGS) >/dev/null
 	@cmake --build --preset bench -j $(JOBS)

@@ -2,7 +2,7 @@
 # Installs the Debian packages that agon is built from. Asks dpkg first and calls apt only for what is
 # missing, so that a second run costs milliseconds and needs neither root nor a network.
 #
-#   scripts/install_deps.sh [build] [test] [fmt] [dev] [bench] [page]      (default: build)
+#   scripts/install_deps.sh [build] [test] [fmt] [dev] [bench] [model] [page]      (default: build)
 set -euo pipefail
 
 usage() {
@@ -14,6 +14,7 @@ Groups: build (default)  what the program is compiled from
         fmt              clang-format, for `make fmt`
         dev              clang, clang-tidy and the sanitizer runtimes
         bench            what `make bench` needs
+        model            what `make model` needs
         page             a browser, to look at the HTML report without a screen
 --list prints the packages and installs nothing.
 END
@@ -28,6 +29,7 @@ packages_of() {
     fmt) echo clang-format-19 ;;
     dev) echo clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev lld-19 ;;
     bench) echo libbenchmark-dev python3 python3-venv ;;
+    model) echo python3 python3-venv ;;
     page) echo chromium fonts-inter fonts-urw-base35 fonts-noto-core ;;
     *) echo "install_deps.sh: no group called '$1'" >&2; usage >&2; exit 2 ;;
   esac
