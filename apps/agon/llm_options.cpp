@@ -14,8 +14,10 @@ void add_llm_options(CLI::App& app, LlmOptions& o) {
       ->type_name("N")
       ->check(CLI::Range(0, 1 << 27))
       ->capture_default_str();
-  app.add_option("--cache-type", o.cache_type, "Format of keys and values: f32, f16, bf16 or q8_0; auto: f32 where nothing else is rounded, else "
-                 "f16")
+  app.add_option(
+         "--cache-type", o.cache_type,
+         "Format of keys and values: f32, f16, bf16 or q8_0; auto: f32 where nothing else is rounded, else "
+         "f16")
       ->type_name("TYPE")
       ->check(CLI::IsMember({"auto", "f32", "f16", "bf16", "q8_0"}))
       ->capture_default_str();

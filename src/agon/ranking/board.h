@@ -115,8 +115,8 @@ struct Board {
 /// its rows. Competitors without a vote among them are left out. Errors are those of fit_paired, a cluster or
 /// style column that is not there, an anchor that is not among the competitors.
 ///
-/// `previous`, a board of the same set before it grew, is where the fit begins: a step or two then lead to the
-/// optimum. It changes no figure beyond the last digits. `progress` is told "fit" before the fit and
+/// `previous`, a board of the same set before it grew, is where the fit begins: a step or two then lead to
+/// the optimum. It changes no figure beyond the last digits. `progress` is told "fit" before the fit and
 /// "intervals" after it.
 [[nodiscard]] Result<Board> make_board(const BattleSet& set, const BoardOptions& options,
                                        std::span<const std::uint32_t> rows = {}, std::string name = "all",
