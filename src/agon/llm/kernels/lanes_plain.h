@@ -139,7 +139,7 @@ struct LanesPlain {
   }
   template <int n>
   static I shl(const I& x) {
-    return map_i([&](int i) { return x.v[i] * (1 << n); });
+    return map_i([&](int i) { return static_cast<std::int32_t>(static_cast<std::uint32_t>(x.v[i]) << n); });
   }
   template <int n>
   static I sra(const I& x) {
