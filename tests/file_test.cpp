@@ -128,17 +128,73 @@ TEST(WriteFile, RoundTripsThroughEveryFormat) {
   EXPECT_EQ(folder.entries(), 3u);
 }
 
+/// Whether the file system of `folder` has files without names.
+bool has_unnamed_files(const TempFolder& folder) {
+  const int fd = ::open(folder.path().c_str(), O_WRONLY | O_TMPFILE, 0600);
+  if (fd >= 0) ::close(fd);
+  return fd >= 0;
+}
+
 TEST(WriteFile, WithoutCommitTheOldFileStaysAndNothingElse) {
   const TempFolder folder;
   spill(folder / "out", "old");
-  {
-    auto file = AtomicFile::create(folder / "out");
-    ASSERT_TRUE(file);
-    ASSERT_TRUE((*file)->write(std::string(1 << 20, 'x')));
+  for (const auto draft : {AtomicFile::Draft::kUnnamedIfPossible, AtomicFile::Draft::kNamed}) {
+    {
+      auto file = AtomicFile::create(folder / "out", draft);
+      ASSERT_TRUE(file);
+      ASSERT_TRUE((*file)->write(std::string(1 << 20, 'x')));
+      EXPECT_EQ(slurp(folder / "out"), "old");
+      const bool unnamed = draft != AtomicFile::Draft::kNamed && has_unnamed_files(folder);
+      EXPECT_EQ(folder.entries(), unnamed ? 1u : 2u);
+    }
     EXPECT_EQ(slurp(folder / "out"), "old");
-    EXPECT_EQ(folder.entries(), 2u);
+    EXPECT_EQ(folder.entries(), 1u);
+  }
+}
+
+TEST(WriteFile, EitherDraftReplacesAndCreates) {
+  const TempFolder folder;
+  for (const auto draft : {AtomicFile::Draft::kUnnamedIfPossible, AtomicFile::Draft::kNamed})
+    for (const std::string bytes : {"first", "second, longer", ""}) {
+      const std::string path = folder / std::to_string(static_cast<int>(draft));
+      auto file = AtomicFile::create(path, draft);
+      ASSERT_TRUE(file);
+      ASSERT_TRUE((*file)->write(bytes));
+      ASSERT_TRUE((*file)->commit());
+      EXPECT_EQ(slurp(path), bytes);
+    }
+  EXPECT_EQ(folder.entries(), 2u);
+  struct stat unnamed{}, named{};
+  ASSERT_EQ(::stat((folder / "0").c_str(), &unnamed), 0);
+  ASSERT_EQ(::stat((folder / "1").c_str(), &named), 0);
+  EXPECT_EQ(unnamed.st_mode, named.st_mode) << "the same umask binds both";
+}
+
+TEST(WriteFile, AKilledWriterLeavesNothing) {
+  const TempFolder folder;
+  if (!has_unnamed_files(folder)) GTEST_SKIP() << "this file system has no files without names";
+  spill(folder / "out", "old");
+  for (const char* name : {"out", "new"}) {
+    const int code = in_child([&] {
+      auto file = AtomicFile::create(folder / name);
+      if (!file || !(*file)->write(std::string(1 << 20, 'x'))) return 3;
+      ::raise(SIGKILL);
+      return 4;
+    });
+    EXPECT_EQ(code, 128 + SIGKILL);
   }
   EXPECT_EQ(slurp(folder / "out"), "old");
+  EXPECT_EQ(folder.entries(), 1u);
+}
+
+TEST(WriteFile, AFileThatAppearsBeforeCommitIsReplaced) {
+  const TempFolder folder;
+  auto file = AtomicFile::create(folder / "out");
+  ASSERT_TRUE(file);
+  ASSERT_TRUE((*file)->write("mine"));
+  spill(folder / "out", "another's");
+  ASSERT_TRUE((*file)->commit());
+  EXPECT_EQ(slurp(folder / "out"), "mine");
   EXPECT_EQ(folder.entries(), 1u);
 }
 

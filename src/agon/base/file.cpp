@@ -136,7 +136,7 @@ int open_unnamed(const std::string& target) {
 }
 
 /// What is written until commit().
-struct Draft {
+struct Opened {
   enum class Kind : std::uint8_t {
     kTarget,   ///< the target itself: standard output, a device
     kNamed,    ///< a file beside it
@@ -149,11 +149,11 @@ struct Draft {
 
 class AtomicFileImpl final : public AtomicFile {
  public:
-  AtomicFileImpl(Draft draft, std::string path, std::string target)
-      : fd_(draft.fd),
-        kind_(draft.kind),
+  AtomicFileImpl(Opened opened, std::string path, std::string target)
+      : fd_(opened.fd),
+        kind_(opened.kind),
         path_(std::move(path)),
-        temporary_(std::move(draft.temporary)),
+        temporary_(std::move(opened.temporary)),
         target_(std::move(target)),
         encoder_(encoder_for(path_)) {}
   ~AtomicFileImpl() override {
@@ -179,11 +179,11 @@ class AtomicFileImpl final : public AtomicFile {
     if (encoder_) AGON_TRY(in_file(encoder_->encode({}, true, pending_)));
     AGON_TRY(flush());
     committed_ = true;
-    if (kind_ == Draft::Kind::kTarget) return {};
+    if (kind_ == Opened::Kind::kTarget) return {};
     // The data must be on disk before the name points to it, or a power cut leaves an empty file.
     if (::fsync(fd_) != 0) return fail_errno("cannot write", path_, errno);
     bool placed = false;
-    if (kind_ == Draft::Kind::kUnnamed) {
+    if (kind_ == Opened::Kind::kUnnamed) {
       AGON_ASSIGN(placed, give_name());
     }
     if (!close_fd()) return fail_errno("cannot write", path_, errno);
@@ -241,7 +241,7 @@ class AtomicFileImpl final : public AtomicFile {
   }
 
   int fd_;
-  Draft::Kind kind_;
+  Opened::Kind kind_;
   std::string path_, temporary_, target_;
   std::unique_ptr<Encoder> encoder_;
   std::string pending_;
@@ -250,9 +250,9 @@ class AtomicFileImpl final : public AtomicFile {
 
 }  // namespace
 
-Result<std::unique_ptr<AtomicFile>> AtomicFile::create(const std::string& path) {
+Result<std::unique_ptr<AtomicFile>> AtomicFile::create(const std::string& path, Draft draft) {
   if (path == "-")
-    return std::make_unique<AtomicFileImpl>(Draft{.fd = STDOUT_FILENO, .temporary = {}}, path, "");
+    return std::make_unique<AtomicFileImpl>(Opened{.fd = STDOUT_FILENO, .temporary = {}}, path, "");
   if (path.empty()) return fail("the path of an output file is empty");
 
   struct stat info{};
@@ -261,7 +261,7 @@ Result<std::unique_ptr<AtomicFile>> AtomicFile::create(const std::string& path) 
   if (exists && !S_ISREG(info.st_mode)) {
     const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
     if (fd < 0) return fail_errno("cannot open for writing", path, errno);
-    return std::make_unique<AtomicFileImpl>(Draft{.fd = fd, .temporary = {}}, path, "");
+    return std::make_unique<AtomicFileImpl>(Opened{.fd = fd, .temporary = {}}, path, "");
   }
 
   std::string target = path;  // through links, so that a link stays one
@@ -269,16 +269,18 @@ Result<std::unique_ptr<AtomicFile>> AtomicFile::create(const std::string& path) 
     char resolved[PATH_MAX];
     if (::realpath(path.c_str(), resolved) != nullptr) target = resolved;
   }
-  Draft draft{.fd = open_unnamed(target), .kind = Draft::Kind::kUnnamed, .temporary = {}};
-  for (int trial = 0; draft.fd < 0; ++trial) {
-    draft.kind = Draft::Kind::kNamed;
-    draft.temporary = temporary_name(target);
-    draft.fd = ::open(draft.temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (draft.fd < 0 && (errno != EEXIST || trial == kNameTrials))
+  Opened opened{.fd = draft == Draft::kNamed ? -1 : open_unnamed(target),
+                .kind = Opened::Kind::kUnnamed,
+                .temporary = {}};
+  for (int trial = 0; opened.fd < 0; ++trial) {
+    opened.kind = Opened::Kind::kNamed;
+    opened.temporary = temporary_name(target);
+    opened.fd = ::open(opened.temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (opened.fd < 0 && (errno != EEXIST || trial == kNameTrials))
       return fail_errno("cannot create a file in its folder", path, errno);
   }
-  if (exists) (void)::fchmod(draft.fd, info.st_mode & 07777);
-  return std::make_unique<AtomicFileImpl>(std::move(draft), path, target);
+  if (exists) (void)::fchmod(opened.fd, info.st_mode & 07777);
+  return std::make_unique<AtomicFileImpl>(std::move(opened), path, target);
 }
 
 Status write_file(const std::string& path, std::string_view bytes) {

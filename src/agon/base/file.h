@@ -33,12 +33,15 @@ class ByteSource {
 /// Writes to a file of its own and renames on commit(), so that a failure leaves the old file whole.
 /// A name that ends in .gz or .zst is compressed. "-" is standard output. Without commit() nothing is
 /// left: the file has no name until then where the file system offers that (O_TMPFILE), so even a killed
-/// process leaves none behind; elsewhere it stands beside the target. Links are followed, and the mode of a
-/// file that is replaced is kept. What is no regular file (/dev/full, a pipe) is written in place. Two
-/// writers of one path each have a temporary file of their own: the path always holds one of them whole.
+/// process leaves none behind; elsewhere, or where `draft` asks for it, it stands beside the target. Links
+/// are followed, and the mode of a file that is replaced is kept. What is no regular file (/dev/full, a pipe)
+/// is written in place. Two writers of one path each have a temporary file of their own: the path always
+/// holds one of them whole.
 class AtomicFile {
  public:
-  [[nodiscard]] static Result<std::unique_ptr<AtomicFile>> create(const std::string& path);
+  enum class Draft : std::uint8_t { kUnnamedIfPossible, kNamed };
+  [[nodiscard]] static Result<std::unique_ptr<AtomicFile>> create(const std::string& path,
+                                                                  Draft draft = Draft::kUnnamedIfPossible);
   virtual ~AtomicFile() = default;
   [[nodiscard]] virtual Status write(std::string_view bytes) = 0;
   /// Flushes to disk (fsync) and renames; an Error (for example "no space left on device") leaves

@@ -81,14 +81,19 @@ Result<Stack> Stack::fit(const Dataset& data, std::span<const std::uint32_t> row
   linear.score_columns = 2 * kScores;
   const TrainingRows training{&x, parity, every, outcomes, weights};
   const std::vector<InnerSplit> inner = inner_splits(fold, recipe.inner_folds);
-  stack.linear_choice_ = choose_penalty(training, inner, linear, recipe.linear_choices);
   BoostedOptions boosted = recipe.boosted;
   boosted.seed = seed;
-  AGON_ASSIGN(
-      const TreeChoice size,
-      choose_trees(training, std::span(inner).first(std::min<std::size_t>(inner.size(), recipe.tree_splits)),
-                   boosted, recipe.tree_choices));
-  boosted = with_size(boosted, size);
+  Result<TreeChoice> size = fail("not chosen");
+  parallel_for(2, [&](std::size_t which) {
+    if (which == 0)
+      size = choose_trees(training,
+                          std::span(inner).first(std::min<std::size_t>(inner.size(), recipe.tree_splits)),
+                          boosted, recipe.tree_choices);
+    else
+      stack.linear_choice_ = choose_penalty(training, inner, linear, recipe.linear_choices);
+  });
+  if (!size) return std::unexpected(size.error());
+  boosted = with_size(boosted, *size);
   Result<BoostedModel> trees = fail("not fitted");
   parallel_for(2, [&](std::size_t which) {
     if (which == 0)
