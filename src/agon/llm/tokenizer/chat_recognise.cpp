@@ -9,6 +9,7 @@
 
 #include "agon/llm/tokenizer/chat_template.h"
 #include "agon/llm/tokenizer/jinja_text.h"
+#include "agon/text/utf8.h"
 
 namespace agon::llm {
 namespace {
@@ -178,6 +179,7 @@ std::unexpected<Error> refuse(std::string_view resembles, const JinjaWord* becau
   if (!resembles.empty()) error.message += "; it resembles " + std::string(resembles);
   if (because != nullptr) {
     std::string text = because->text.substr(0, 40);
+    repair_utf8(text);
     std::ranges::replace(text, '\n', ' ');
     error.message += " but for '" + text + "'";
   }

@@ -1,6 +1,7 @@
 // What encoding needs beside the vocabulary: buffers that are reused, and a cache of words.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -55,7 +56,7 @@ class WordCache {
   /// The slot for `word` (1 to 31 bytes); `hit` when it holds the word's tokens. `readable` says that 32
   /// bytes may be read from where the word begins.
   Slot& find(std::string_view word, bool readable, bool& hit) {
-    if (slots_.empty()) slots_.resize(kSlots);
+    if (misses_ >= slots_.size()) grow();
     std::array<std::uint64_t, 4> key{};
     if (readable) {
       std::memcpy(key.data(), word.data(), 32);
@@ -69,9 +70,10 @@ class WordCache {
     }
     key[3] |= std::uint64_t{word.size()} << 56;
     const std::uint64_t hash = mix64(key[0] ^ key[2] * 0xC2B2AE3D27D4EB4Fu, key[1] ^ key[3]);
-    Slot& slot = slots_[(hash ^ hash >> 32) & (kSlots - 1)];
+    Slot& slot = slots_[(hash ^ hash >> 32) & (slots_.size() - 1)];
     hit = slot.key == key;
     if (!hit) {
+      ++misses_;
       slot.key = key;
       slot.count = 0;
     }
@@ -81,8 +83,17 @@ class WordCache {
   static void forget(Slot& slot) { slot.key = {}; }
 
  private:
-  static constexpr std::size_t kSlots = std::size_t{1} << 14;  // 1 MiB, about a core's own cache
+  static constexpr std::size_t kMostSlots = std::size_t{1} << 14;  // 1 MiB, about a core's own cache
+  // Short texts need few slots: begins with 16 KiB and grows with the words it did not know.
+  void grow() {
+    misses_ = 0;
+    const std::size_t size = slots_.empty() ? 256 : std::min(8 * slots_.size(), kMostSlots);
+    if (size == slots_.size()) return;
+    slots_.clear();
+    slots_.resize(size);
+  }
   std::vector<Slot> slots_;
+  std::size_t misses_ = 0;
 };
 
 /// A part of a word while pairs of parts are merged.
