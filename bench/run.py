@@ -16,6 +16,7 @@ import platform
 import subprocess
 from pathlib import Path
 
+import llm
 import rank
 from common import ROOT, Table, measured, peer_python
 
@@ -142,14 +143,15 @@ def main():
     parser.add_argument("--build", type=Path, required=True, help="build folder of the bench preset")
     parser.add_argument("--quick", action="store_true", help="few rows: does it run, not how fast is it")
     parser.add_argument("--no-peer", action="store_true", help="leave the Python peer out")
-    parser.add_argument("--only", choices=["preference", "rank"], help="one part only")
+    parser.add_argument("--only", choices=["preference", "rank", "llm"], help="one part only")
     parser.add_argument("--cv", action="store_true", help="also time training with cross-validation")
     options = parser.parse_args()
     build = options.build.resolve()
     agon, make_votes = build / "agon", build / "make_votes"
     work = build / "bench"
     work.mkdir(exist_ok=True)
-    python = None if options.no_peer or options.only == "rank" else peer_python(build)
+    parts = [options.only] if options.only else ["preference", "rank", "llm"]
+    python = peer_python(build) if "preference" in parts and not options.no_peer else None
 
     processor = platform.processor() or platform.machine()
     for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -159,12 +161,14 @@ def main():
     version = subprocess.run([agon, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     print(f"{version} on {os.cpu_count()} cores, {processor}")
     table = Table()
-    if options.only != "rank":
+    if "preference" in parts:
         speed(options, agon, make_votes, python, work, table)
         micro(build, table)
         quality(options, agon, python, work)
-    if options.only != "preference":
+    if "rank" in parts:
         rank.speed(options, agon, build, work, table)
+    if "llm" in parts:
+        llm.speed(options, agon, build, work, table)
     if table.missed:
         print("\nGoals missed:\n  " + "\n  ".join(table.missed))
     else:

@@ -81,6 +81,8 @@ Status print_json(const BenchCommand& c, const llm::Engine& engine, const llm::S
       {"repeats", c.speed.repeats},
       {"prompt", json_of(speed.prompt, peak, speed.by_bytes)},
       {"generation", json_of(speed.generation, peak, speed.by_bytes)},
+      {"score", json_of(speed.score, peak, speed.by_bytes)},
+      {"score_alone", json_of(speed.score_alone, peak, speed.by_bytes)},
       {"limits",
        {{"int8_gop_per_second", peak.int8 * 1e-9},
         {"f32_gflop_per_second", peak.f32 * 1e-9},
@@ -127,6 +129,8 @@ Status print_text(const BenchCommand& c, const llm::Engine& engine, const llm::S
   row(c.speed.sequences > 1 ? fmt::format("{} sequences of {}", c.speed.sequences, c.speed.generate)
                             : fmt::format("generation of {}", c.speed.generate),
       speed.generation);
+  row(fmt::format("{} continuations", c.speed.continuations), speed.score);
+  row("one of them alone", speed.score_alone);
   std::string text =
       fmt::format("{}: {}, {} weights, {} on {} threads, best of {}{}\n\n", file_name(c.llm.model),
                   engine.config().architecture, mebibytes(engine.weights().bytes()),
@@ -159,8 +163,10 @@ Status run(BenchCommand c) {
     if (parsed.ec != std::errc() || parsed.ptr != end || c.speed.layers < 1 || c.speed.layers > all)
       return wrong_call(fmt::format("--layers '{}'", c.layers), fmt::format("half, or 1 to {}", all));
   }
-  if (c.speed.prompt == 0 && c.speed.generate == 0)
+  if (c.speed.prompt == 0 && c.speed.generate == 0 && c.speed.continuations == 0)
     return wrong_call("--prompt 0 and --generate 0 leave nothing to measure");
+  if (c.speed.layers >= 0 && c.speed.continuations > 0)
+    return wrong_call("--layers leaves no vocabulary for --continuations");
   const Progress progress = c.json ? Progress{} : terminal_progress();
   AGON_ASSIGN(const llm::Speed speed, llm::measure_speed(*engine, c.speed, progress));
   // Before the machine's limits are measured, which takes memory of its own.
@@ -182,6 +188,10 @@ void add_bench_model_command(CLI::App& app, int& exit_code) {
   count("--generate", c->speed.generate, "Tokens to generate, 0: none", 0, 1 << 24);
   count("--depth", c->speed.depth, "Tokens before the first generated one", 1, 1 << 24);
   count("--sequences", c->speed.sequences, "Sequences generated together", 1, 4096);
+  count("--continuations", c->speed.continuations,
+        "Continuations of one context to score together, and one alone; 0: none", 0, 1 << 16);
+  count("--continuation-tokens", c->speed.continuation_tokens, "Tokens of each continuation", 2, 1 << 24);
+  count("--score-context", c->speed.score_context, "Tokens of their context", 1, 1 << 24);
   bench
       ->add_option("--layers", c->layers,
                    "Run so many layers (or 'half' of them) and no vocabulary product, as for hidden states")

@@ -35,8 +35,9 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::string& path, const Engi
   auto tokenizer = Tokenizer::read(engine->file_.metadata());
   if (!tokenizer) return named(tokenizer.error());
   engine->tokenizer_ = std::move(*tokenizer);
-  engine->template_ = options.template_name.empty() ? ChatTemplate::read(engine->file_.metadata())
-                                                    : ChatTemplate::named(options.template_name);
+  engine->template_ = options.template_name.empty()
+                          ? ChatTemplate::read(engine->file_.metadata())
+                          : ChatTemplate::named(options.template_name, &engine->file_.metadata());
   if (!options.template_name.empty() && !engine->template_) return std::unexpected(engine->template_.error());
   engine->open_times_.tokenizer = lap();
   engine->team_ = std::make_unique<Team>(options.threads);

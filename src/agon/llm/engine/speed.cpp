@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "agon/base/random.h"
+#include "agon/llm/engine/scoring.h"
 #include "agon/llm/model/sampler.h"
 
 namespace agon::llm {
@@ -127,6 +128,10 @@ Result<Speed> measure_speed(Engine& engine, const SpeedOptions& options, const P
   const int length = options.depth + options.generate;
   AGON_TRY(engine.check_length(static_cast<std::size_t>(length), "a generated sequence"));
   const int pages = (length + kPageTokens - 1) / kPageTokens;
+  AGON_TRY(engine.check_length(
+      static_cast<std::size_t>(
+          options.continuations > 0 ? options.score_context + options.continuation_tokens - 1 : 0),
+      "a text to score"));
   AGON_ASSIGN(KvCache cache,
               engine.make_cache(std::max({options.prompt, options.sequences * pages * kPageTokens, 1})));
   Random random(options.seed);
@@ -148,7 +153,8 @@ Result<Speed> measure_speed(Engine& engine, const SpeedOptions& options, const P
   const auto attention = [&](double tokens, double before) {
     return 2 * work.attention_width * tokens * (before + (tokens + 1) / 2);
   };
-  const int turns = (options.prompt > 0 ? 1 : 0) + (options.generate > 0 ? 1 : 0);
+  const int turns =
+      (options.prompt > 0 ? 1 : 0) + (options.generate > 0 ? 1 : 0) + (options.continuations > 0 ? 2 : 0);
   const auto total = static_cast<std::uint64_t>(turns * (options.repeats + 1));
   std::uint64_t done = 0;
   const auto repeat = [&](Rate& rate, const auto& run) -> Status {
@@ -178,6 +184,37 @@ Result<Speed> measure_speed(Engine& engine, const SpeedOptions& options, const P
     speed.generation.bytes = work.bytes * n + s * cache_bytes * n * (options.depth + (n + 1) / 2);
     speed.generation.operations =
         s * (2 * (work.weights + work.output_weights) * n + attention(n, options.depth));
+  }
+  if (options.continuations > 0) {
+    const std::vector<Token> context = random_tokens(engine, options.score_context, random);
+    std::vector<ScoreRequest> requests;
+    for (int i = 0; i < options.continuations; ++i) {
+      ScoreRequest request;
+      request.tokens = context;
+      const std::vector<Token> rest = random_tokens(engine, options.continuation_tokens, random);
+      request.tokens.insert(request.tokens.end(), rest.begin(), rest.end());
+      request.first = options.score_context;
+      requests.push_back(std::move(request));
+    }
+    const auto timed = [&](std::size_t count) -> Result<double> {
+      const auto begin = Clock::now();
+      AGON_ASSIGN(const auto scores, score(engine, std::span(requests).first(count)));
+      return seconds_since(begin);
+    };
+    AGON_TRY(repeat(speed.score, [&] { return timed(requests.size()); }));
+    AGON_TRY(repeat(speed.score_alone, [&] { return timed(1); }));
+    speed.score_alone.tokens = options.continuation_tokens;
+    speed.score.tokens = speed.score_alone.tokens * options.continuations;
+    // The context once, then all tokens but each continuation's last; logits from the context's last token
+    // on.
+    const auto operations = [&](double count) {
+      const double before = options.score_context, n = options.continuation_tokens - 1;
+      return 2 * work.weights * (before + count * n) + 2 * work.output_weights * (1 + count * n) +
+             attention(before, 0) + count * attention(n, before);
+    };
+    speed.score.operations = operations(options.continuations);
+    speed.score_alone.operations = operations(1);
+    speed.score.bytes = speed.score_alone.bytes = work.bytes;
   }
   return speed;
 }

@@ -11,11 +11,14 @@
 namespace agon::llm {
 
 struct SpeedOptions {
-  int prompt = 512;    ///< Tokens read together; 0: not measured.
-  int generate = 128;  ///< Tokens generated one by one, greedily; 0: not measured.
-  int depth = 8;       ///< Tokens before the first generated one.
-  int sequences = 1;   ///< Generated together.
-  int layers = -1;     ///< Only so many layers and no vocabulary product; -1: the whole model.
+  int prompt = 512;              ///< Tokens read together; 0: not measured.
+  int generate = 128;            ///< Tokens generated one by one, greedily; 0: not measured.
+  int depth = 8;                 ///< Tokens before the first generated one.
+  int sequences = 1;             ///< Generated together.
+  int layers = -1;               ///< Only so many layers and no vocabulary product; -1: the whole model.
+  int continuations = 0;         ///< Scored after one context, together and then one alone; 0: not measured.
+  int continuation_tokens = 32;  ///< Of each.
+  int score_context = 1024;      ///< Tokens of that context.
   int repeats = 5;
   std::uint64_t seed = 1;  ///< Of the random tokens.
 };
@@ -32,6 +35,7 @@ struct Rate {
 
 struct Speed {
   Rate prompt, generation;
+  Rate score, score_alone;         ///< Tokens scored: of all continuations together, and of one alone.
   double first_token_seconds = 0;  ///< From an open engine to the logits after one token, buffers included.
   bool by_bytes = false;           ///< Most products are of bytes, not of floats.
   std::size_t cache_bytes = 0;     ///< Of all positions that were used.
