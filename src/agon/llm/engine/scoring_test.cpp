@@ -123,7 +123,7 @@ TEST_F(ScoringTest, TooLongATextIsSaidByHowMuchOrCut) {
   for (int i = 0; i < 400; ++i) text += "word ";
   const auto refused = make_request(*engine, text, "end");
   ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().message.find("more than the model's context of 200"), std::string::npos)
+  EXPECT_NE(refused.error().message.find("1403 more than the context of 200"), std::string::npos)
       << refused.error().message;
   const auto cut = make_request(*engine, text, "end", true);
   ASSERT_TRUE(cut);
