@@ -105,8 +105,9 @@ def speed(options, agon, build, work, table):
               [("under 1 s more than without", style - base < 1)] if full else [])
     clustered, mib = best_of(1, [agon, "rank", styled, "-q", "--cluster", "voter"])
     table.row("agon rank, intervals clustered by voter", rows, clustered, mib)
-    watch(options, agon, plain, work, table)
+    # Before watch: a child's peak memory counts this process's own at the time it was forked, and watch holds the file.
     streaming(options, agon, make_battles, table)
+    watch(options, agon, plain, work, table)
     if options.no_peer:
         return
     python = peer_python(build, "peer_rank", "requirements_rank.txt")
