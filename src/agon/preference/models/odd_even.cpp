@@ -50,8 +50,9 @@ Moments chunk_moments(const Eigen::Ref<const Eigen::MatrixXd>& z, std::span<cons
   const Eigen::MatrixXd by_d = hdd.cwiseMax(0).cwiseSqrt().asDiagonal() * z.leftCols(po),
                         by_t = htt.cwiseMax(0).cwiseSqrt().asDiagonal() * z.rightCols(pe);
   m.hessian = Eigen::MatrixXd::Zero(layout.total, layout.total);
-  m.hessian.topLeftCorner(po, po).selfadjointView<Eigen::Lower>().rankUpdate(by_d.transpose());
-  m.hessian.bottomRightCorner(pe, pe).selfadjointView<Eigen::Lower>().rankUpdate(by_t.transpose());
+  // Eigen 3.4 takes the address of the first number here, which a matrix without columns doesn't have.
+  if (po > 0) m.hessian.topLeftCorner(po, po).selfadjointView<Eigen::Lower>().rankUpdate(by_d.transpose());
+  if (pe > 0) m.hessian.bottomRightCorner(pe, pe).selfadjointView<Eigen::Lower>().rankUpdate(by_t.transpose());
   m.hessian.bottomLeftCorner(pe, po).noalias() =
       z.rightCols(pe).transpose() * (hdt.asDiagonal() * z.leftCols(po));
   return m;
