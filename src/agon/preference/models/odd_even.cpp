@@ -52,7 +52,8 @@ Moments chunk_moments(const Eigen::Ref<const Eigen::MatrixXd>& z, std::span<cons
   m.hessian = Eigen::MatrixXd::Zero(layout.total, layout.total);
   // Eigen 3.4 takes the address of the first number here, which a matrix without columns doesn't have.
   if (po > 0) m.hessian.topLeftCorner(po, po).selfadjointView<Eigen::Lower>().rankUpdate(by_d.transpose());
-  if (pe > 0) m.hessian.bottomRightCorner(pe, pe).selfadjointView<Eigen::Lower>().rankUpdate(by_t.transpose());
+  if (pe > 0)
+    m.hessian.bottomRightCorner(pe, pe).selfadjointView<Eigen::Lower>().rankUpdate(by_t.transpose());
   m.hessian.bottomLeftCorner(pe, po).noalias() =
       z.rightCols(pe).transpose() * (hdt.asDiagonal() * z.leftCols(po));
   return m;
