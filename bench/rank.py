@@ -1,5 +1,6 @@
 """The part of `make bench` on leaderboards: from a file of battles to ratings, beside the peers in one run."""
 
+import collections
 import json
 import os
 import re
@@ -52,11 +53,14 @@ NEWS = re.compile(r"^\+([\d,]+) votes: read in ([\d.]+) ms, (?:re)?fitted in ([\
 def watch(options, agon, plain, work, table):
     """A log that grows by 1,000 votes at a time: what each look costs, the best of some."""
     times, appended = 10, 1000
-    with open(plain, encoding="utf-8") as file:
-        lines = file.readlines()
     log = work / "watched.csv"
-    with open(log, "w", encoding="utf-8") as file:
-        file.writelines(lines[:-times * appended])
+    # The file is never held: a child's peak memory counts this process's own at the time it was forked.
+    news_to_come = collections.deque()
+    with open(plain, encoding="utf-8") as whole, open(log, "w", encoding="utf-8") as file:
+        for line in whole:
+            news_to_come.append(line)
+            if len(news_to_come) > times * appended:
+                file.write(news_to_come.popleft())
     process = subprocess.Popen([agon, "rank", "watch", log, "--every", "0.02", "--until-idle", "5", "--top", "3"],
                                stdout=subprocess.PIPE, text=True)
     news = []
@@ -70,7 +74,7 @@ def watch(options, agon, plain, work, table):
             break
         # A line end at the end: the whole piece is read at one look.
         with open(log, "a", encoding="utf-8") as file:
-            file.write("".join(lines[len(lines) - (times - at) * appended:len(lines) - (times - at - 1) * appended]))
+            file.writelines(news_to_come.popleft() for _ in range(appended))
     process.terminate()
     process.wait()
     later = [one for one in news[1:] if one[0] == appended]
@@ -105,9 +109,8 @@ def speed(options, agon, build, work, table):
               [("under 1 s more than without", style - base < 1)] if full else [])
     clustered, mib = best_of(1, [agon, "rank", styled, "-q", "--cluster", "voter"])
     table.row("agon rank, intervals clustered by voter", rows, clustered, mib)
-    # Before watch: a child's peak memory counts this process's own at the time it was forked, and watch holds the file.
-    streaming(options, agon, make_battles, table)
     watch(options, agon, plain, work, table)
+    streaming(options, agon, make_battles, table)
     if options.no_peer:
         return
     python = peer_python(build, "peer_rank", "requirements_rank.txt")
