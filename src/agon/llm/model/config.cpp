@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "agon/llm/gguf/parse.h"
 #include "agon/llm/model/architecture.h"
 
 namespace agon::llm {
@@ -96,7 +97,7 @@ Result<ModelConfig> ModelConfig::read(const gguf::File& file, const ConfigOption
   const Architecture* architecture = find_architecture(config.architecture);
   if (architecture == nullptr) {
     Error error;
-    error.message = fmt::format("architecture '{:.40}' is not supported", config.architecture);
+    error.message = fmt::format("architecture '{}' is not supported", gguf::printable(config.architecture));
     error.file = file.path();
     error.expected = known_names();
     return std::unexpected(std::move(error));

@@ -1,19 +1,12 @@
 #include "agon/llm/tokenizer/tokenizer.h"
 
+#include "agon/llm/gguf/parse.h"
 #include "agon/llm/tokenizer/text_model.h"
-#include "agon/text/utf8.h"
 
 namespace agon::llm {
 namespace {
 
 constexpr std::size_t kKeptScratch = 16;  // more callers at once than this make new ones
-
-/// A name out of a file, fit for a message.
-std::string quoted(std::string name) {
-  if (name.size() > 60) name = name.substr(0, 60) + "...";
-  repair_utf8(name);
-  return "'" + name + "'";
-}
 
 }  // namespace
 
@@ -50,16 +43,16 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::read(const gguf::Metadata& metadat
   } else if (model == "bert") {
     kind = TokenizerModel::kWordPiece;
   } else {
-    return fail("tokenizer.ggml.model: " + quoted(model) +
-                " is not supported (expected llama, gpt2, t5 or bert)");
+    return fail("tokenizer.ggml.model: '" + gguf::printable(model) +
+                "' is not supported (expected llama, gpt2, t5 or bert)");
   }
   AGON_ASSIGN(const std::string pre_name, metadata.string_or("tokenizer.ggml.pre", "default"));
   PreTokenizer pre;
   if (kind == TokenizerModel::kByteLevel) {
     const auto named = pre_tokenizer_named(pre_name.empty() ? "default" : pre_name);
     if (!named)
-      return fail("tokenizer.ggml.pre: " + quoted(pre_name) +
-                  " is not supported (expected default, gpt-2, llama-bpe, smollm, qwen2, falcon, starcoder, "
+      return fail("tokenizer.ggml.pre: '" + gguf::printable(pre_name) +
+                  "' is not supported (expected default, gpt-2, llama-bpe, smollm, qwen2, falcon, starcoder, "
                   "tekken, gpt-4o or another name for one of these)");
     pre = *named;
   }
