@@ -332,11 +332,14 @@ class Stories(Scratch):
         self.path("late.jsonl", "\n".join([*items(3), "broken"]))
         self.fails(1, "late.jsonl: row 4: not JSON", "score", "-m", "s.gguf", "late.jsonl", "-o", "old.jsonl")
         self.assertEqual(old.read_text(), "old")
-        self.path("many.jsonl", "\n".join(items(20000)))
-        run = subprocess.Popen([PROGRAM, "score", "-m", "s.gguf", "many.jsonl", "-o", "old.jsonl"], cwd=self.folder)
-        time.sleep(0.3)
+        # Items come through a pipe that stays open, so that no machine is fast enough to be done before the kill.
+        run = subprocess.Popen([PROGRAM, "score", "-m", "s.gguf", "-", "-o", "old.jsonl"], cwd=self.folder,
+                               stdin=subprocess.PIPE, text=True)
+        run.stdin.write("\n".join(items(20000)))
+        run.stdin.flush()
         run.kill()
         self.assertEqual(run.wait(), -signal.SIGKILL)
+        run.stdin.close()
         self.assertEqual(old.read_text(), "old")
 
     def test_a_closed_pipe_is_an_error_and_no_signal(self):
