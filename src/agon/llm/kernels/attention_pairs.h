@@ -78,113 +78,185 @@ struct PairAttention {
   }
 
   // What lies behind the last key of the sequence may be anything: zeros are taken for it.
-  template <CacheType type>
+  template <CacheType type, bool whole>
   static void round_values(const AttentionTile& tile, int first_page, int keys, const Places& places) {
     for (int pair = 0; pair < kGroupKeys / 2; ++pair) {
+      const bool there = whole || 2 * pair < keys;
       const std::uint8_t* from =
-          2 * pair < keys ? A::page(tile, tile.values, first_page + 2 * pair / kPageTokens) : nullptr;
+          there ? A::page(tile, tile.values, first_page + 2 * pair / kPageTokens) : nullptr;
       std::uint8_t* to = at(places.values, pair / kTile) + 64 * (pair % kTile);
       for (int i = 0; i < places.value_tiles; ++i, to += kKeyTiles * kTileBytes) {
         const auto number = [&](int key) {
-          return key < keys ? A::template value<type>(from, key % kPageTokens, kTile * i, tile.value_length)
-                            : L::zero();
+          if (!whole && key >= keys) return L::zero();
+          return A::template value<type>(from, key % kPageTokens, kTile * i, tile.value_length);
         };
         L::store_codes(to, L::pairs(number(2 * pair), number(2 * pair + 1)));
       }
     }
   }
 
-  // Scores of all rows with one or two pages.
-  template <int pages>
-  static void multiply_keys(const Places& places, int page) {
-    for (int t = 0; t < places.row_tiles; ++t) {
-      T::zero<0>();
-      if constexpr (pages > 1) T::zero<1>();
-      for (int step = 0; step < places.key_steps; ++step) {
-        T::load<4>(at(places.queries, t * places.key_steps + step), 64);
-        T::load<6>(at(places.keys, page * places.key_steps + step), 64);
-        T::multiply_pairs<0, 4, 6>();
-        if constexpr (pages > 1) {
-          T::load<7>(at(places.keys, (page + 1) * places.key_steps + step), 64);
-          T::multiply_pairs<1, 4, 7>();
+  /// c[a][b] (+)= sum over steps of left[a][step] * right[b][step]: one or two tiles of rows by one or two of
+  /// columns, whose tiles lie kTileBytes apart from step to step.
+  template <int rows, int columns>
+  struct Block {
+    const std::uint8_t *left[rows], *right[columns];
+    std::uint8_t* sums[rows][columns];
+
+    template <bool add>
+    void run(int steps) const {
+      const auto begin = [&]<int a, int b>() {
+        if constexpr (a < rows && b < columns) {
+          if constexpr (add)
+            T::load<2 * a + b>(sums[a][b], 64);
+          else
+            T::zero<2 * a + b>();
         }
+      };
+      each(begin);
+      for (std::size_t from = 0; from < static_cast<std::size_t>(steps) * kTileBytes; from += kTileBytes) {
+        T::load<4>(left[0] + from, 64);
+        T::load<6>(right[0] + from, 64);
+        if constexpr (rows > 1) T::load<5>(left[1] + from, 64);
+        if constexpr (columns > 1) T::load<7>(right[1] + from, 64);
+        T::multiply_pairs<0, 4, 6>();
+        if constexpr (columns > 1) T::multiply_pairs<1, 4, 7>();
+        if constexpr (rows > 1) T::multiply_pairs<2, 5, 6>();
+        if constexpr (rows > 1 && columns > 1) T::multiply_pairs<3, 5, 7>();
       }
-      T::store<0>(at(places.scores, t * kGroupPages + page), 64);
-      if constexpr (pages > 1) T::store<1>(at(places.scores, t * kGroupPages + page + 1), 64);
+      each([&]<int a, int b>() {
+        if constexpr (a < rows && b < columns) T::store<2 * a + b>(sums[a][b], 64);
+      });
     }
+    template <class Body>
+    static void each(Body body) {
+      body.template operator()<0, 0>();
+      body.template operator()<0, 1>();
+      body.template operator()<1, 0>();
+      body.template operator()<1, 1>();
+    }
+  };
+
+  /// All products of `rows` by `columns` tiles, two by two. left(a), right(b): where the first step's tile of
+  /// a row or column is; sums(a, b): that of a sum.
+  template <bool add, class Left, class Right, class Sums>
+  static void multiply(int rows, int columns, int steps, Left left, Right right, Sums sums) {
+    const auto block = [&]<int r, int c>(int a, int b) {
+      Block<r, c> it;
+      for (int i = 0; i < r; ++i) it.left[i] = left(a + i);
+      for (int i = 0; i < c; ++i) it.right[i] = right(b + i);
+      for (int i = 0; i < r * c; ++i) it.sums[i / c][i % c] = sums(a + i / c, b + i % c);
+      it.template run<add>(steps);
+    };
+    for (int b = 0; b < columns; b += 2) {
+      for (int a = 0; a < rows; a += 2) {
+        if (b + 1 < columns)
+          a + 1 < rows ? block.template operator()<2, 2>(a, b) : block.template operator()<1, 2>(a, b);
+        else
+          a + 1 < rows ? block.template operator()<2, 1>(a, b) : block.template operator()<1, 1>(a, b);
+      }
+    }
+  }
+
+  static void multiply_keys(const Places& places, int pages) {
+    multiply<false>(
+        places.row_tiles, pages, places.key_steps,
+        [&](int t) { return at(places.queries, t * places.key_steps); },
+        [&](int page) { return at(places.keys, page * places.key_steps); },
+        [&](int t, int page) { return at(places.scores, t * kGroupPages + page); });
   }
 
   static void multiply_values(const Places& places, int key_tiles) {
-    for (int i = 0; i < places.value_tiles; ++i) {
-      T::load<6>(at(places.values, kKeyTiles * i), 64);
-      if (key_tiles > 1) T::load<7>(at(places.values, kKeyTiles * i + 1), 64);
-      for (int t = 0; t < places.row_tiles; ++t) {
-        T::load<0>(at(places.sums, t * places.value_tiles + i), 64);
-        T::load<4>(at(places.weights, kKeyTiles * t), 64);
-        T::multiply_pairs<0, 4, 6>();
-        if (key_tiles > 1) {
-          T::load<5>(at(places.weights, kKeyTiles * t + 1), 64);
-          T::multiply_pairs<0, 5, 7>();
-        }
-        T::store<0>(at(places.sums, t * places.value_tiles + i), 64);
-      }
-    }
+    multiply<true>(
+        places.row_tiles, places.value_tiles, key_tiles,
+        [&](int t) { return at(places.weights, kKeyTiles * t); },
+        [&](int i) { return at(places.values, kKeyTiles * i); },
+        [&](int t, int i) { return at(places.sums, t * places.value_tiles + i); });
   }
 
-  /// 2^x to 4e-6 relative for x <= 0, exactly 0 for minus infinity: the Taylor polynomial of degree 5 of
-  /// exp(r ln 2) for |r| <= 1/2.
+  /// 2^x to 3e-6 relative for x <= 0, exactly 0 for minus infinity and 1 for 0: a polynomial of degree 4 on
+  /// [-1/2, 1/2] of about the smallest relative error that is 1 at 0, times 2^n.
   static F exp2(F x) {
-    const F whole = L::nearest(L::max(x, L::set1(-200)));
-    const F r = L::sub(L::max(x, L::set1(-200)), whole);
-    F p = L::set1(1.3333558e-3F);
-    p = L::fma(p, r, L::set1(9.618129e-3F));
-    p = L::fma(p, r, L::set1(5.5504109e-2F));
-    p = L::fma(p, r, L::set1(2.4022651e-1F));
-    p = L::fma(p, r, L::set1(6.9314718e-1F));
+    const F bounded = L::max(x, L::set1(-200));
+    const F whole = L::nearest(bounded);
+    const F r = L::sub(bounded, whole);
+    F p = L::set1(0.0095828695F);
+    p = L::fma(p, r, L::set1(0.055906468F));
+    p = L::fma(p, r, L::set1(0.24024099F));
+    p = L::fma(p, r, L::set1(0.69312419F));
     p = L::fma(p, r, L::set1(1.0F));
-    return L::scale2(p, whole);  // below 2^-149 that is 0
+    return L::scale2(p, whole);  // 0 where that is below all floats
   }
 
-  // As Attention::weigh, with powers of two; returns the factor for what was summed before.
-  static float weigh(const AttentionTile& tile, const Places& places, int row, int first_key, int pages,
-                     float& largest, float& total) {
+  /// What is known of 16 rows: the largest score so far, and the weights' sums by key modulo 16.
+  struct Rows16 {
+    alignas(64) float largest[kTile];
+    alignas(64) float factor[kTile];  // for what was summed before
+    alignas(64) float totals[kTile][kTile];
+  };
+
+  // The keys of a page that a row may see, as the first and the last of its lanes.
+  static bool sees_all(const AttentionTile& tile, int row, int first_key, int keys) {
     const int last = tile.position[row];
-    const int first = tile.window > 0 ? std::max(0, last - tile.window + 1) : 0;
-    std::uint8_t* scores = at(places.scores, row / kTile * kGroupPages) + 64 * (row % kTile);
-    F x[kGroupPages];
-    F best = L::set1(largest);
-    for (int p = 0; p < kGroupPages; ++p) {
-      const int key = first_key + p * kTile;
-      if (p >= pages || key > last || key + kTile <= first) {
-        x[p] = L::set1(-__builtin_inff());
-        continue;
+    return first_key + keys - 1 <= last && (tile.window == 0 || first_key > last - tile.window);
+  }
+  static F masked(const AttentionTile& tile, int row, int key, F x) {
+    const int last = tile.position[row];
+    return L::keep(x, tile.window > 0 ? last - tile.window + 1 - key : 0, last - key);
+  }
+
+  // Turns 16 rows of scores into weights.
+  static void weigh(const AttentionTile& tile, const Places& places, int row_tile, int first_key, int pages,
+                    Rows16& rows) {
+    const int first_row = row_tile * kTile;
+    const int count = std::min(kTile, tile.rows - first_row);
+    auto* scores = reinterpret_cast<float*>(at(places.scores, row_tile * kGroupPages));
+    constexpr int kPageFloats = kTile * kTile;
+    const auto place = [&](int page, int t) { return scores + page * kPageFloats + kTile * t; };
+    const F nothing = L::set1(-__builtin_inff());
+    for (int t = 0; t < count; ++t) {
+      const bool all = sees_all(tile, first_row + t, first_key, pages * kTile);
+      if (all && tile.softcap == 0) continue;
+      for (int p = 0; p < pages; ++p) {
+        F x = L::load(place(p, t));
+        if (tile.softcap != 0) {
+          const F cap = L::set1(tile.softcap);
+          x = L::mul(L::mul(cap, Rows<L>::tanh(L::div(x, cap))), L::set1(kLog2E));
+        }
+        L::store(place(p, t), all ? x : masked(tile, first_row + t, first_key + p * kTile, x));
       }
-      x[p] = L::load(reinterpret_cast<float*>(at(scores, p)));
-      if (tile.softcap != 0) {
-        const F cap = L::set1(tile.softcap);
-        x[p] = L::mul(L::mul(cap, Rows<L>::tanh(L::div(x[p], cap))), L::set1(kLog2E));
+    }
+    for (int p = pages; p < kGroupPages; ++p) {
+      for (int t = 0; t < kTile; ++t) L::store(place(p, t), nothing);
+    }
+    F best[kTile];
+    for (int t = 0; t < kTile; ++t) {
+      best[t] = L::max(L::max(L::load(place(0, t)), L::load(place(1, t))),
+                       L::max(L::load(place(2, t)), L::load(place(3, t))));
+    }
+    static_assert(kGroupPages == 4);
+    const F before = L::load(rows.largest);
+    const F now = L::max(L::largest_of_each(best), before);
+    L::store(rows.largest, now);
+    L::store(rows.factor, exp2(L::sub(before, now)));
+    std::uint8_t* weights = at(places.weights, row_tile * kKeyTiles);
+    for (int t = 0; t < count; ++t) {
+      const F top = L::set1(rows.largest[t]);
+      F x[kGroupPages];
+      for (int p = 0; p < kGroupPages; ++p) x[p] = exp2(L::sub(L::load(place(p, t)), top));
+      for (int i = 0; i < kKeyTiles; ++i)
+        L::store_codes(at(weights, i) + 64 * t, L::sequence(x[2 * i], x[2 * i + 1]));
+      const F sum = L::add(L::add(x[0], x[1]), L::add(x[2], x[3]));
+      L::store(rows.totals[t], L::fma(L::load(rows.totals[t]), L::set1(rows.factor[t]), sum));
+    }
+    // What was summed before goes by the factors; most groups leave the largest score as it was.
+    for (int t = 0; t < count; ++t) {
+      if (rows.factor[t] == 1) continue;
+      const F factor = L::set1(rows.factor[t]);
+      for (int i = 0; i < places.value_tiles; ++i) {
+        float* sums = sums_of(places, first_row + t, i);
+        L::store(sums, L::mul(L::load(sums), factor));
       }
-      if (key < first || key + kTile - 1 > last) x[p] = L::keep(x[p], first - key, last - key);
-      best = L::max(x[p], best);
     }
-    const float now = L::largest(best);
-    const F top = L::set1(now);
-    F sum = L::zero();
-    for (int p = 0; p < kGroupPages; ++p) {
-      x[p] = exp2(L::sub(x[p], top));
-      sum = L::add(sum, x[p]);
-    }
-    std::uint8_t* weights = at(places.weights, row / kTile * kKeyTiles) + 64 * (row % kTile);
-    for (int i = 0; i < kKeyTiles; ++i) L::store_codes(at(weights, i), L::sequence(x[2 * i], x[2 * i + 1]));
-    float factor = 1;
-    if (now != largest) {
-      alignas(64) float lanes[16];
-      L::store(lanes, exp2(L::set1(largest - now)));
-      factor = lanes[0];
-    }
-    total = total * factor + L::sum(sum);
-    largest = now;
-    return factor;
   }
 
   static float* sums_of(const Places& places, int row, int dimension_tile) {
@@ -195,13 +267,15 @@ struct PairAttention {
   template <CacheType type>
   static void attend(const AttentionTile& tile, const Places& places) {
     const TileShapes shapes({{16, 64}, {16, 64}, {16, 64}, {16, 64}, {16, 64}, {16, 64}, {16, 64}, {16, 64}});
-    float largest[AttentionTile::kPairRows], total[AttentionTile::kPairRows];
+    Rows16 rows[AttentionTile::kPairRows / kTile];
     int end = 0, begin = tile.position[0];
     for (int t = 0; t < tile.rows; ++t) {
-      largest[t] = A::kLowest;
-      total[t] = 0;
       end = std::max(end, tile.position[t] + 1);
       begin = std::min(begin, tile.window > 0 ? std::max(0, tile.position[t] - tile.window + 1) : 0);
+    }
+    for (int t = 0; t < places.row_tiles; ++t) {
+      L::store(rows[t].largest, L::set1(A::kLowest));
+      std::memset(rows[t].totals, 0, sizeof rows[t].totals);
     }
     std::memset(places.weights, 0, static_cast<std::size_t>(places.end - places.weights));
     round_queries(tile, places);
@@ -213,21 +287,16 @@ struct PairAttention {
         round_keys<type>(tile, A::page(tile, tile.keys, first_page + p), places.key_steps,
                          at(places.keys, p * places.key_steps));
       }
-      for (int p = 0; p < pages; p += 2)
-        p + 1 < pages ? multiply_keys<2>(places, p) : multiply_keys<1>(places, p);
-      round_values<type>(tile, first_page, keys, places);
-      for (int t = 0; t < tile.rows; ++t) {
-        const float factor = weigh(tile, places, t, first, pages, largest[t], total[t]);
-        if (factor == 1) continue;
-        for (int i = 0; i < places.value_tiles; ++i) {
-          float* sums = sums_of(places, t, i);
-          L::store(sums, L::mul(L::load(sums), L::set1(factor)));
-        }
-      }
+      multiply_keys(places, pages);
+      if (keys == kGroupKeys)
+        round_values<type, true>(tile, first_page, keys, places);
+      else
+        round_values<type, false>(tile, first_page, keys, places);
+      for (int t = 0; t < places.row_tiles; ++t) weigh(tile, places, t, first, pages, rows[t]);
       multiply_values(places, pages > 2 ? 2 : 1);
     }
     for (int t = 0; t < tile.rows; ++t) {
-      const F inverse = L::set1(1.0F / total[t]);
+      const F inverse = L::set1(1.0F / L::sum(L::load(rows[t / kTile].totals[t % kTile])));
       for (int i = 0; i < places.value_tiles; ++i)
         L::store(tile.out[t] + kTile * i, L::mul(L::load(sums_of(places, t, i)), inverse));
     }

@@ -64,7 +64,7 @@ constexpr int kPageTokens = 16;  ///< Positions of one cache page; also the lane
 /// values.
 struct AttentionTile {
   static constexpr int kRows = 8;
-  static constexpr int kPairRows = 64;  ///< For attention_pairs.
+  static constexpr int kPairRows = 128;  ///< For attention_pairs.
   int rows = 0;
   const float* query[kPairRows];         ///< D floats each, already scaled.
   int position[kPairRows];               ///< Absolute position of each query; it sees keys 0 to itself.

@@ -22,6 +22,25 @@ struct LanesAmx : LanesBf16 {
     const I high = _mm512_add_epi32(_mm512_castps_si512(odd), half);
     return _mm512_mask_blend_epi16(0xaaaaaaaaU, low, high);
   }
+  /// Lane i is the largest of rows[i]. Each step puts halves of two rows side by side; rows are used up.
+  static F largest_of_each(F (&rows)[16]) {
+    for (int i = 0; i < 8; ++i) {  // rows i and i + 8: 8 lanes of each
+      rows[i] = _mm512_max_ps(_mm512_shuffle_f32x4(rows[i], rows[i + 8], 0x44),
+                              _mm512_shuffle_f32x4(rows[i], rows[i + 8], 0xee));
+    }
+    for (int i = 0; i < 4; ++i) {  // 4 lanes of each of rows i, i + 4, i + 8, i + 12
+      rows[i] = _mm512_max_ps(_mm512_shuffle_f32x4(rows[i], rows[i + 4], 0x88),
+                              _mm512_shuffle_f32x4(rows[i], rows[i + 4], 0xdd));
+    }
+    // 128-bit lanes now belong to rows i, i + 8, i + 4, i + 12.
+    const auto halves = [](F a, F b) {
+      return _mm512_max_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
+    };
+    const F even = halves(rows[0], rows[2]), odd = halves(rows[1], rows[3]);  // two of rows 0, 2 and 1, 3
+    const F all = _mm512_max_ps(_mm512_shuffle_ps(even, odd, 0x88), _mm512_shuffle_ps(even, odd, 0xdd));
+    // Lanes of rows 0 2 1 3, 8 10 9 11, 4 6 5 7, 12 14 13 15.
+    return _mm512_permutexvar_ps(_mm512_set_epi32(15, 13, 14, 12, 7, 5, 6, 4, 11, 9, 10, 8, 3, 1, 2, 0), all);
+  }
   /// table[x & 15] in every lane.
   static F lookup(F table, I x) { return _mm512_permutexvar_ps(x, table); }
   template <int n>
