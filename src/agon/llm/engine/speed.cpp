@@ -38,9 +38,7 @@ Work work_of(const Engine& engine, int layers, bool vocabulary) {
   const ModelConfig& config = engine.config();
   for (int i = 0; i < layers; ++i) {
     const LayerWeights& layer = engine.weights().layer(i);
-    for (const PackedMatrix* matrix :
-         {&layer.query, &layer.key, &layer.value, &layer.output, &layer.gate, &layer.up, &layer.down})
-      add(*matrix, work.weights);
+    for (const PackedMatrix* matrix : layer.matrices()) add(*matrix, work.weights);
     work.attention_width += static_cast<double>(config.heads) * (config.key_length + config.value_length);
   }
   if (vocabulary) add(engine.weights().output(), work.output_weights);

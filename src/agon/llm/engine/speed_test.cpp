@@ -15,7 +15,8 @@ TEST(Speed, CountsWhatIsRead) {
   EXPECT_EQ(speed.prompt.seconds.size(), 2U);
   EXPECT_EQ(speed.prompt.tokens, 8);
   EXPECT_EQ(speed.generation.tokens, 12);
-  EXPECT_FALSE(speed.by_bytes);
+  EXPECT_EQ(speed.prompt.products, Products::kFloats);
+  EXPECT_EQ(speed.generation.products, Products::kFloats);
   EXPECT_LE(speed.generation.median(), speed.generation.best());
   // By the sizes: each weight once a token, and for the prompt one vocabulary product.
   const double layer = c.embedding * (2.0 * c.query_width() + 2.0 * c.key_width() + 3.0 * c.feed_forward);

@@ -299,8 +299,8 @@ struct Matmul {
     for (int t = 0; t < rows; ++t) L::store(out + static_cast<std::size_t>(t) * stride, sums[t]);
   }
 
-  // bfloat16 matrices by products of pairs: activations are rounded to bfloat16 too, an error some five times
-  // below that of bytes.
+  // bfloat16 matrices by products of pairs: activations are rounded to bfloat16 too, an error a third
+  // of that of bytes.
   static void paired(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a,
                      float* out, std::size_t stride, std::uint8_t* scratch) {
     constexpr int kPart = 16384;  // columns whose activations are in scratch together

@@ -5,7 +5,8 @@
 // apply between the products, which is what limits products of bytes (matmul_tiles.h). An output number is
 // one chain over blocks of 32 columns: two sums, of the products at even and at odd columns, are added and go
 // to the output (TDPBF16PS in Intel's instruction reference). Neither the number of rows nor the cut into
-// chunks changes that. Rounding both factors errs by 2^-9 at most each, about a third of what bytes do.
+// chunks changes that. Rounding errs by 2^-8 of each factor at most: in the mean, of both together, by half
+// of what activations in bytes do.
 #pragma once
 
 #include "agon/llm/kernels/matmul_body.h"

@@ -164,6 +164,13 @@ struct TestActivations {
                                blocks.as<ActivationBlock>() + Activations::block_index(row, 0, columns));
     }
   }
+  /// Makes the blocks those of matmul_pairs.
+  void round_pairs(const Kernels& table) {
+    for (int row = 0; row < rows; ++row) {
+      table.round_pairs(values.as<float>() + static_cast<std::size_t>(row) * stride, columns,
+                        blocks.as<ActivationBlock>() + Activations::block_index(row, 0, columns));
+    }
+  }
   /// Rows `first` to first + count, which must start a tile for quantised matrices.
   [[nodiscard]] Activations view(int first, int count) {
     return {count, columns, blocks.as<ActivationBlock>() + Activations::block_index(first, 0, columns),

@@ -71,7 +71,10 @@ class Forward {
 
   /// Whether steps are computed otherwise than what is read: what steps left in the cache is then no part of
   /// a prompt that was read.
-  [[nodiscard]] bool steps_differ() const { return !options_.exact && kernels_.matmul_pairs != nullptr; }
+  /// Never where nothing is rounded: exact passes, and models of float weights.
+  [[nodiscard]] bool steps_differ() const {
+    return !options_.exact && kernels_.matmul_pairs != nullptr && !weights_.floats_only();
+  }
 
   [[nodiscard]] KvCache& cache() { return cache_; }
   [[nodiscard]] const ModelConfig& config() const { return weights_.config(); }

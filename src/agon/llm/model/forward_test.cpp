@@ -115,13 +115,14 @@ struct Pass {
   struct Piece {
     int sequence;
     Tokens tokens;
+    bool step = false;
   };
   /// Reads the pieces in one batch; the answers of each.
   std::vector<Answers> read(const std::vector<Piece>& pieces) {
     Batch batch;
     const std::int32_t last = forward.config().vocabulary - 1;
     for (const Piece& piece : pieces) {
-      batch.segments.push_back({piece.sequence, static_cast<int>(piece.tokens.size())});
+      batch.segments.push_back({piece.sequence, static_cast<int>(piece.tokens.size()), piece.step});
       for (std::size_t i = 0; i < piece.tokens.size(); ++i) {
         const int row = static_cast<int>(batch.tokens.size());
         batch.tokens.push_back(piece.tokens[i]);
@@ -145,7 +146,9 @@ struct Pass {
     }
     return answers;
   }
-  Answers read(int sequence, const Tokens& tokens) { return read({{sequence, tokens}}).front(); }
+  Answers read(int sequence, const Tokens& tokens, bool step = false) {
+    return read({{sequence, tokens, step}}).front();
+  }
 };
 
 Tokens slice(const Tokens& tokens, std::size_t begin, std::size_t end) {
@@ -212,6 +215,45 @@ TEST_P(EachModel, SameBitsWhateverElseIsInTheBatchAndInAnyOrder) {
         Random(42, static_cast<std::uint64_t>(round)).shuffle(std::span<std::size_t>(order));
       }
     }
+  }
+}
+
+// Steps are computed otherwise than what is read on some machines; on all, each is the same in any company.
+TEST_P(EachModel, StepsAreTheSameBesideWhatIsRead) {
+  const Tokens prompt = random_tokens(21, 6), steps = random_tokens(5, 7), text = random_tokens(40, 8);
+  Pass first(weights(), 1);
+  const int sequence = first.cache.open();
+  const Answers read = first.read(sequence, prompt);
+  Answers stepped;
+  for (std::size_t i = 0; i < steps.size(); ++i)
+    stepped.append(first.read(sequence, slice(steps, i, i + 1), true));
+  const Answers whole = first.read(first.cache.open(), text);
+  for (const int threads : {1, 3}) {
+    Pass pass(weights(), threads, {.exact = false, .max_rows = 16});
+    const int a = pass.cache.open(), b = pass.cache.open();
+    EXPECT_TRUE(read == pass.read(a, prompt));
+    EXPECT_TRUE(read == pass.read(b, prompt));
+    Answers mine, others;
+    // One step of a, three tokens of another text, one step of b; then what is left.
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      const Tokens step = slice(steps, i, i + 1);
+      const int c = pass.cache.open();
+      const std::vector<Answers> all = pass.read({{a, step, true}, {c, text}, {b, step, true}});
+      mine.append(all[0]);
+      EXPECT_TRUE(whole == all[1]);
+      others.append(all[2]);
+      pass.cache.close(c);
+    }
+    EXPECT_TRUE(stepped == mine) << threads << " threads";
+    EXPECT_TRUE(stepped == others) << threads << " threads";
+  }
+  // The bits differ only where it is said.
+  Pass again(weights(), 2);
+  const int other = again.cache.open();
+  EXPECT_TRUE(read == again.read(other, prompt));
+  const Answers as_read = again.read(other, steps);
+  if (!again.forward.steps_differ()) {
+    EXPECT_TRUE(stepped == as_read);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "agon/llm/model/weights.h"
 
+#include <algorithm>
 #include <new>
 #include <numeric>
 
@@ -115,13 +116,20 @@ void Weights::embed(std::int32_t token, std::span<float> out) const {
   }
 }
 
+bool Weights::floats_only() const {
+  const auto is = [](const PackedMatrix& matrix) {
+    return matrix.type == PackedType::kF32 || matrix.type == PackedType::kF16;
+  };
+  return is(output_) && std::ranges::all_of(layers_, [&](const LayerWeights& layer) {
+           return std::ranges::all_of(layer.matrices(),
+                                      [&](const PackedMatrix* matrix) { return is(*matrix); });
+         });
+}
+
 std::size_t Weights::bytes() const {
   std::size_t total = output_.data.size();
   for (const LayerWeights& layer : layers_) {
-    for (const PackedMatrix* matrix :
-         {&layer.query, &layer.key, &layer.value, &layer.output, &layer.gate, &layer.up, &layer.down}) {
-      total += matrix->data.size();
-    }
+    for (const PackedMatrix* matrix : layer.matrices()) total += matrix->data.size();
   }
   return total;
 }

@@ -1,6 +1,7 @@
 // A model's weights, ready for the kernels.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -23,6 +24,10 @@ struct LayerWeights {
       post_feed_forward_norm;
   std::vector<float> query_bias, key_bias, value_bias, output_bias;
   PackedMatrix query, key, value, output, gate, up, down;
+
+  [[nodiscard]] std::array<const PackedMatrix*, 7> matrices() const {
+    return {&query, &key, &value, &output, &gate, &up, &down};
+  }
 };
 
 /// All weights. Immutable after loading; shared by everything that runs the model.
@@ -43,6 +48,8 @@ class Weights {
   [[nodiscard]] std::span<const float> output_norm() const { return output_norm_; }
   /// The scaled embedding of a token, E floats.
   void embed(std::int32_t token, std::span<float> out) const;
+  /// All matrices are F32 or F16, so that no product rounds its activations.
+  [[nodiscard]] bool floats_only() const;
   /// Bytes of all packed matrices.
   [[nodiscard]] std::size_t bytes() const;
 
