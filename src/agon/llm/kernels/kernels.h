@@ -4,7 +4,7 @@
 // threads: each output number is one fixed chain of operations over its own inputs. The tables of all levels
 // agree to the last bit too, as all use the same sixteen lanes, the same order of sums and the same fused
 // products; but for BF16 matrices on machines with products of bfloat16 (CpuLevel::kBf16), which round the
-// activations to it.
+// activations to it, and for the functions at the end, which only machines with tile registers have.
 #pragma once
 
 #include <cstddef>
