@@ -200,7 +200,7 @@ struct Attention {
     for (int i = 0; i < length; i += 16) {
       alignas(32) std::uint16_t out[16];
       if (type == CacheType::kF16)
-        L::store_half(out, L::load(x + i));
+        L::store_half(out, for_half(L::load(x + i)));
       else
         L::store_bf16(out, L::load(x + i));
       for (int j = 0; j < 16; ++j) halves[(i + j) * kPageTokens + slot] = out[j];
@@ -222,13 +222,18 @@ struct Attention {
     std::uint8_t* out = page + static_cast<std::size_t>(slot) * static_cast<std::size_t>(length) * 2;
     for (int i = 0; i < length; i += 16) {
       if (type == CacheType::kF16)
-        L::store_half(out + 2 * i, L::load(x + i));
+        L::store_half(out + 2 * i, for_half(L::load(x + i)));
       else
         L::store_bf16(out + 2 * i, L::load(x + i));
     }
   }
 
  private:
+  // An infinity in the cache would make NaNs of the weight 0 that queries before it give it.
+  static F for_half(F x) {
+    const F largest = L::set1(-65504);
+    return L::sub(L::zero(), L::max(L::sub(L::zero(), L::max(x, largest)), largest));
+  }
   // 32 numbers to bytes by the scale that is stored, so that reading back multiplies by the very same half.
   static _Float16 to_bytes(const float* x, std::int8_t* q) {
     const F a = L::load(x), b = L::load(x + 16);

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "agon/llm/kernels/test_attention.h"
 
 namespace agon::llm {
@@ -54,6 +56,27 @@ TEST(AttentionCache, StoresTheNearestNumbers) {
           }
         }
       }
+    }
+  }
+}
+
+// Numbers beyond the largest half are stored as that: an infinity would not stay with the queries that see
+// it.
+TEST(AttentionCache, StoresNoInfinity) {
+  const float large[] = {1e6F, -1e6F, 65504, -65504, 65519, 0, std::numeric_limits<float>::infinity(), 1};
+  std::vector<float> x(32);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = large[i % std::size(large)];
+  for (const Level& level : test_levels()) {
+    std::vector<std::uint8_t> page(cache_page_bytes(CacheType::kF16, 32));
+    level.table->store_key(CacheType::kF16, x.data(), 32, 3, page.data());
+    for (int d = 0; d < 32; ++d) {
+      const auto want = static_cast<double>(std::clamp(x[wide(d)], -65504.0F, 65504.0F));
+      EXPECT_EQ(stored_key(CacheType::kF16, page.data(), 32, 3, d), want) << level.name;
+    }
+    level.table->store_value(CacheType::kF16, x.data(), 32, 3, page.data());
+    for (int d = 0; d < 32; ++d) {
+      const auto want = static_cast<double>(std::clamp(x[wide(d)], -65504.0F, 65504.0F));
+      EXPECT_EQ(stored_value(CacheType::kF16, page.data(), 32, 3, d), want) << level.name;
     }
   }
 }
