@@ -146,7 +146,7 @@ Result<Generation> Session::generate(std::span<const Token> prompt, const Genera
   }
   const auto first = Clock::now();
   Sampler sampler(options.sampler);
-  for (const Token token : prompt) sampler.accept(token);
+  for (const Token token : prompt) sampler.accept_prompt(token);
   Utf8Stream characters;
   StopFilter filter(options.stop);
   const auto give = [&](const std::string& text) {

@@ -155,9 +155,10 @@ class Ticket {
   /// Ends one request of the submission.
   void cancel(std::size_t request);
 
+  struct State;  ///< The service's side of it.
+
  private:
   friend class Service;
-  struct State;
   explicit Ticket(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
 };

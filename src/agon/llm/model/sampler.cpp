@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include "agon/base/check.h"
 
@@ -35,8 +36,19 @@ Status SamplerOptions::check() const {
   AGON_TRY(in_range(min_p >= 0 && min_p <= 1, "min-p", min_p, "0 to 1"));
   AGON_TRY(in_range(repetition_penalty > 0 && repetition_penalty <= 1e6, "repetition penalty",
                     repetition_penalty, "above 0, up to 1e6"));
-  return in_range(repeat_last >= -1, "number of last tokens that the repetition penalty looks at",
-                  repeat_last, "-1 for all, or 0 and more");
+  AGON_TRY(in_range(repeat_last >= -1, "number of last tokens that the repetition penalty looks at",
+                    repeat_last, "-1 for all, or 0 and more"));
+  AGON_TRY(in_range(frequency_penalty >= -2 && frequency_penalty <= 2, "frequency penalty", frequency_penalty,
+                    "-2 to 2"));
+  AGON_TRY(in_range(presence_penalty >= -2 && presence_penalty <= 2, "presence penalty", presence_penalty,
+                    "-2 to 2"));
+  std::set<std::int32_t> seen;
+  for (const LogitBias& one : logit_bias) {
+    AGON_TRY(in_range(one.token >= 0, "token of a logit bias", one.token, "0 or more"));
+    AGON_TRY(in_range(one.bias >= -100 && one.bias <= 100, "logit bias", one.bias, "-100 to 100"));
+    AGON_TRY(in_range(seen.insert(one.token).second, "token of two logit biases", one.token, "each once"));
+  }
+  return {};
 }
 
 Sampler::Sampler(const SamplerOptions& options) : options_(options), random_(options.seed) {
@@ -44,6 +56,11 @@ Sampler::Sampler(const SamplerOptions& options) : options_(options), random_(opt
 }
 
 void Sampler::accept(std::int32_t token) {
+  accept_prompt(token);
+  if (options_.frequency_penalty != 0 || options_.presence_penalty != 0) ++drawn_[token];
+}
+
+void Sampler::accept_prompt(std::int32_t token) {
   if (options_.repetition_penalty == 1.0 || options_.repeat_last == 0) return;
   recent_.push_back(token);
   if (options_.repeat_last > 0 && recent_.size() > static_cast<std::size_t>(options_.repeat_last))
@@ -51,15 +68,28 @@ void Sampler::accept(std::int32_t token) {
 }
 
 std::span<const float> Sampler::penalised(std::span<const float> logits) const {
-  if (recent_.empty()) return logits;
+  if (recent_.empty() && drawn_.empty() && options_.logit_bias.empty()) return logits;
   adjusted_.assign(logits.begin(), logits.end());
+  const auto known = [&](std::int32_t token) {
+    return token >= 0 && static_cast<std::size_t>(token) < logits.size();
+  };
+  // In double, rounded once; minus infinity and what is no number stay as they are.
+  const auto add = [&](std::int32_t token, double what) {
+    float& logit = adjusted_[static_cast<std::size_t>(token)];
+    logit = static_cast<float>(static_cast<double>(logit) + what);
+  };
+  for (const LogitBias& one : options_.logit_bias)
+    if (known(one.token)) add(one.token, one.bias);
   const float penalty = static_cast<float>(options_.repetition_penalty);
-  for (const std::int32_t token : recent_) {
-    if (token < 0 || static_cast<std::size_t>(token) >= logits.size()) continue;
-    // From the untouched logit, so that a token counts once however often it was said.
-    const float logit = logits[static_cast<std::size_t>(token)];
-    adjusted_[static_cast<std::size_t>(token)] = logit > 0 ? logit / penalty : logit * penalty;
+  // A token counts once however often it was said.
+  const std::set<std::int32_t> said(recent_.begin(), recent_.end());
+  for (const std::int32_t token : said) {
+    if (!known(token)) continue;
+    float& logit = adjusted_[static_cast<std::size_t>(token)];
+    logit = logit > 0 ? logit / penalty : logit * penalty;
   }
+  for (const auto& [token, count] : drawn_)
+    if (known(token)) add(token, -(count * options_.frequency_penalty + options_.presence_penalty));
   return adjusted_;
 }
 
