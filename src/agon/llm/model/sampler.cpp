@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -16,6 +17,17 @@ constexpr float kNever = -std::numeric_limits<float>::infinity();
 
 bool before(float logit, std::int32_t token, float other_logit, std::int32_t other_token) {
   return logit > other_logit || (logit == other_logit && token < other_token);
+}
+
+bool is_allowed(std::span<const std::uint64_t> allowed, std::size_t token) {
+  return token / 64 < allowed.size() && (allowed[token / 64] >> (token % 64) & 1) != 0;
+}
+
+// What is taken when no logit is a number.
+std::int32_t lowest_allowed(std::span<const std::uint64_t> allowed) {
+  for (std::size_t word = 0; word < allowed.size(); ++word)
+    if (allowed[word] != 0) return static_cast<std::int32_t>(64 * word) + std::countr_zero(allowed[word]);
+  return 0;
 }
 
 Status in_range(bool holds, const char* name, double value, const char* expected) {
@@ -67,9 +79,14 @@ void Sampler::accept_prompt(std::int32_t token) {
     recent_.pop_front();
 }
 
-std::span<const float> Sampler::penalised(std::span<const float> logits) const {
-  if (recent_.empty() && drawn_.empty() && options_.logit_bias.empty()) return logits;
+std::span<const float> Sampler::adjusted(std::span<const float> logits,
+                                         std::span<const std::uint64_t> allowed) const {
+  if (recent_.empty() && drawn_.empty() && options_.logit_bias.empty() && allowed.empty()) return logits;
   adjusted_.assign(logits.begin(), logits.end());
+  if (!allowed.empty()) {
+    for (std::size_t i = 0; i < logits.size(); ++i)
+      if (!is_allowed(allowed, i)) adjusted_[i] = kNever;
+  }
   const auto known = [&](std::int32_t token) {
     return token >= 0 && static_cast<std::size_t>(token) < logits.size();
   };
@@ -94,9 +111,10 @@ std::span<const float> Sampler::penalised(std::span<const float> logits) const {
 }
 
 // Steps 1 to 4. Ordered, most probable first, if there is any filter; by id if not.
-std::vector<Sampler::Scored> Sampler::remaining(std::span<const float> raw) const {
+std::vector<Sampler::Scored> Sampler::remaining(std::span<const float> raw,
+                                                std::span<const std::uint64_t> allowed) const {
   AGON_CHECK(!raw.empty());
-  const std::span<const float> logits = penalised(raw);
+  const std::span<const float> logits = adjusted(raw, allowed);
   const auto larger = [](const Scored& a, const Scored& b) {
     return before(a.logit, a.token, b.logit, b.token);
   };
@@ -121,7 +139,7 @@ std::vector<Sampler::Scored> Sampler::remaining(std::span<const float> raw) cons
     for (std::size_t i = 0; i < logits.size(); ++i)
       if (logits[i] > kNever) kept.push_back({.logit = logits[i], .token = static_cast<std::int32_t>(i)});
   }
-  if (kept.empty()) return {{.logit = 0, .token = 0}};
+  if (kept.empty()) return {{.logit = 0, .token = lowest_allowed(allowed)}};
   const bool filtered = options_.top_k > 0 || options_.top_p < 1 || options_.min_p > 0;
   if (!filtered) return kept;
 
@@ -154,9 +172,10 @@ std::vector<Sampler::Scored> Sampler::remaining(std::span<const float> raw) cons
   return kept;
 }
 
-std::vector<Sampler::Candidate> Sampler::candidates(std::span<const float> logits) const {
-  if (options_.temperature == 0) return {{.token = greedy_token(penalised(logits)), .probability = 1.0}};
-  std::vector<Scored> kept = remaining(logits);
+std::vector<Sampler::Candidate> Sampler::candidates(std::span<const float> logits,
+                                                    std::span<const std::uint64_t> allowed) const {
+  if (options_.temperature == 0) return {{.token = greedy(logits, allowed), .probability = 1.0}};
+  std::vector<Scored> kept = remaining(logits, allowed);
   std::ranges::sort(
       kept, [](const Scored& a, const Scored& b) { return before(a.logit, a.token, b.logit, b.token); });
   const double top = static_cast<double>(kept.front().logit);
@@ -172,9 +191,15 @@ std::vector<Sampler::Candidate> Sampler::candidates(std::span<const float> logit
   return out;
 }
 
-std::int32_t Sampler::sample(std::span<const float> logits) {
-  if (options_.temperature == 0) return greedy_token(penalised(logits));
-  const std::vector<Scored> kept = remaining(logits);
+std::int32_t Sampler::greedy(std::span<const float> logits, std::span<const std::uint64_t> allowed) const {
+  const std::int32_t best = greedy_token(adjusted(logits, allowed));
+  const bool may = allowed.empty() || is_allowed(allowed, static_cast<std::size_t>(best));
+  return may ? best : lowest_allowed(allowed);
+}
+
+std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std::uint64_t> allowed) {
+  if (options_.temperature == 0) return greedy(logits, allowed);
+  const std::vector<Scored> kept = remaining(logits, allowed);
   double top = -std::numeric_limits<double>::infinity(), sum = 0;
   for (const Scored& s : kept) top = std::max(top, static_cast<double>(s.logit));
   std::vector<double> upto;

@@ -64,11 +64,17 @@ class Sampler {
   };
 
   /// The next token for logits over the vocabulary (not empty). Logits that are no numbers or minus infinity
-  /// are chosen only where all are: then it is token 0.
-  [[nodiscard]] std::int32_t sample(std::span<const float> logits);
+  /// are chosen only where all are: then it is token 0, or the lowest that is allowed.
+  ///
+  /// `allowed`, when not empty, has a bit for each token: token t is bit t % 64 of word t / 64, and at least
+  /// one bit is set. Other tokens, and those behind its end, count as if their logit were minus infinity,
+  /// before everything else.
+  [[nodiscard]] std::int32_t sample(std::span<const float> logits,
+                                    std::span<const std::uint64_t> allowed = {});
   /// What sample() draws from: the tokens that stay and their probabilities (which add up to 1), most
   /// probable first. Greedy: one token.
-  [[nodiscard]] std::vector<Candidate> candidates(std::span<const float> logits) const;
+  [[nodiscard]] std::vector<Candidate> candidates(std::span<const float> logits,
+                                                  std::span<const std::uint64_t> allowed = {}) const;
   /// Tells of a token that was drawn and that the text goes on with.
   void accept(std::int32_t token);
   /// Tells of a token of the prompt, which counts for the repetition penalty only.
@@ -79,14 +85,18 @@ class Sampler {
     float logit;
     std::int32_t token;
   };
-  [[nodiscard]] std::vector<Scored> remaining(std::span<const float> logits) const;
-  [[nodiscard]] std::span<const float> penalised(std::span<const float> logits) const;
+  [[nodiscard]] std::vector<Scored> remaining(std::span<const float> logits,
+                                              std::span<const std::uint64_t> allowed) const;
+  [[nodiscard]] std::span<const float> adjusted(std::span<const float> logits,
+                                                std::span<const std::uint64_t> allowed) const;
+  [[nodiscard]] std::int32_t greedy(std::span<const float> logits,
+                                    std::span<const std::uint64_t> allowed) const;
 
   SamplerOptions options_;
   Random random_;
   std::deque<std::int32_t> recent_;
   std::map<std::int32_t, int> drawn_;    // how often; empty if no penalty asks
-  mutable std::vector<float> adjusted_;  // logits after the penalty; kept for its memory
+  mutable std::vector<float> adjusted_;  // logits after mask, bias and penalties; kept for its memory
 };
 
 /// The token of the largest logit, the lowest of equals; 0 when none is a number.

@@ -194,6 +194,48 @@ RC_GTEST_PROP(Sampler, AgreesWithSortingEverything, ()) {
   RC_ASSERT(kept(options, logits) == naive(options, logits));
 }
 
+TEST(Sampler, TokensThatAreNotAllowedAreNeverChosen) {
+  const std::vector<std::uint64_t> odd = {0b1010};
+  Sampler greedy({});
+  EXPECT_EQ(greedy.sample(std::vector<float>{9, 1, 8, 2, 7}, odd), 3);
+  EXPECT_EQ(greedy.sample(std::vector<float>{9, -kInfinity, 8, NAN}, odd), 1);  // the lowest allowed
+  Sampler drawing({.temperature = 1, .seed = 1});
+  EXPECT_EQ(drawing.sample(std::vector<float>{9, -kInfinity, 8, NAN}, odd), 1);
+  // Behind the end of the mask nothing is allowed.
+  std::vector<float> long_logits(200, 5.0F);
+  EXPECT_EQ(greedy.sample(long_logits, odd), 1);
+  // A penalty lifts no token that is not allowed.
+  Sampler penalty({.repetition_penalty = 0.5});
+  penalty.accept(0);
+  EXPECT_EQ(penalty.sample(std::vector<float>{1, 0, 0, 0.5F}, odd), 3);
+}
+
+RC_GTEST_PROP(Sampler, AMaskIsTheSameAsLogitsOfMinusInfinity, ()) {
+  Random random(*rc::gen::arbitrary<std::uint64_t>());
+  const std::size_t size = 1 + random.below(300);
+  std::vector<float> logits, masked;
+  std::vector<std::uint64_t> allowed((size + 63) / 64);
+  const std::size_t always = random.below(size);
+  for (std::size_t i = 0; i < size; ++i) {
+    const bool may = i == always || random.below(3) == 0;
+    logits.push_back(static_cast<float>(random.below(40)) / 4 - 5);
+    masked.push_back(may ? logits.back() : -kInfinity);
+    if (may) allowed[i / 64] |= std::uint64_t{1} << (i % 64);
+  }
+  SamplerOptions options = {.temperature = static_cast<double>(random.below(2)),
+                            .top_k = static_cast<int>(random.below(20)),
+                            .top_p = random.below(2) == 0 ? 1.0 : 0.8,
+                            .min_p = random.below(2) == 0 ? 0.0 : 0.05,
+                            .repetition_penalty = 1.3};
+  Sampler with(options), without(options);
+  for (int step = 0; step < 20; ++step) {
+    const std::int32_t token = with.sample(logits, allowed);
+    RC_ASSERT(token == without.sample(masked));
+    with.accept(token);
+    without.accept(token);
+  }
+}
+
 TEST(LogSoftmax, ClosedForms) {
   const std::vector<double> got = log_softmax(logs({0.5, 0.25, 0.25}));
   EXPECT_NEAR(got[0], std::log(0.5), 1e-7);
