@@ -10,7 +10,7 @@ namespace {
 // Tokens that a running generation is promised room for: fewer, and requests are admitted only to be sent
 // back soon; more, and slots stay empty for answers that end early.
 constexpr int kAhead = 64;
-// To wait for another's prompt pays from so many tokens on.
+// To wait for another's prompt pays from so many common tokens on.
 constexpr int kWorthWaiting = kPageTokens;
 // Requests of one client that are looked at for one that can run now.
 constexpr std::size_t kLookahead = 64;
@@ -114,9 +114,7 @@ bool Service::Scheduler::waits_for_another(ServiceTask& task) {
       keep(*other, false);
       continue;
     }
-    if (prefixes_.find(task.reading().first(static_cast<std::size_t>(useful))).length + kWorthWaiting >
-        useful)
-      continue;
+    if (prefixes_.find(task.reading().first(static_cast<std::size_t>(useful))).length >= useful) continue;
     other->waited_for = true;
     return true;
   }
