@@ -21,32 +21,60 @@ Encoded encode(char32_t c) {
   return {{static_cast<std::uint8_t>(0xF0 | c >> 18), tail(12), tail(6), tail(0)}, 4};
 }
 
-// A range of characters with encodings of one length. Cut until each byte's range is free of the others':
-// all bytes behind the first that differs then run over all their values (Thompson's construction for
-// UTF-8, as in RE2 and Rust's regex).
-void add_range(Network& network, char32_t low, char32_t high, Network::State from, Network::State to) {
-  for (int bits = 6; bits <= 18; bits += 6) {
-    const char32_t rest = (char32_t{1} << bits) - 1;
-    if (encode(low).size <= static_cast<std::size_t>(bits / 6)) break;
-    if ((low & ~rest) == (high & ~rest)) continue;
-    if ((low & rest) != 0) {
-      add_range(network, low, low | rest, from, to);
-      add_range(network, (low | rest) + 1, high, from, to);
-      return;
+// Characters between two states. Whatever may end in any bytes shares the states for that.
+class Utf8Writer {
+ public:
+  Utf8Writer(Network& network, Network::State from, Network::State to)
+      : network_(network), from_(from), free_{to} {}
+
+  // A range of characters with encodings of one length. Cut until each byte's range is free of the others':
+  // all bytes behind the first that differs then run over all their values (Thompson's construction for
+  // UTF-8, as in RE2 and Rust's regex).
+  void add(char32_t low, char32_t high) {
+    for (int bits = 6; bits <= 18; bits += 6) {
+      const char32_t rest = (char32_t{1} << bits) - 1;
+      if (encode(low).size <= static_cast<std::size_t>(bits / 6)) break;
+      if ((low & ~rest) == (high & ~rest)) continue;
+      if ((low & rest) != 0) {
+        add(low, low | rest);
+        add((low | rest) + 1, high);
+        return;
+      }
+      if ((high & rest) != rest) {
+        add(low, (high & ~rest) - 1);
+        add(high & ~rest, high);
+        return;
+      }
     }
-    if ((high & rest) != rest) {
-      add_range(network, low, (high & ~rest) - 1, from, to);
-      add_range(network, high & ~rest, high, from, to);
-      return;
+    const Encoded first = encode(low), last = encode(high);
+    // Bytes at the end that may be any.
+    std::size_t any = 0;
+    while (any + 1 < first.size && first.bytes[first.size - 1 - any] == 0x80 &&
+           last.bytes[first.size - 1 - any] == 0xBF)
+      ++any;
+    Network::State at = from_;
+    for (std::size_t i = 0; i + any < first.size; ++i) {
+      const Network::State next = i + any + 1 == first.size ? free(any) : network_.add();
+      network_.bytes(at, first.bytes[i], last.bytes[i], next);
+      at = next;
     }
   }
-  const Encoded first = encode(low), last = encode(high);
-  for (std::size_t i = 0; i < first.size; ++i) {
-    const Network::State next = i + 1 == first.size ? to : network.add();
-    network.bytes(from, first.bytes[i], last.bytes[i], next);
-    from = next;
+
+ private:
+  // The state from which `count` bytes of any value that continues a character lead to the end.
+  Network::State free(std::size_t count) {
+    while (free_.size() <= count) {
+      const Network::State state = network_.add();
+      network_.bytes(state, 0x80, 0xBF, free_.back());
+      free_.push_back(state);
+    }
+    return free_[count];
   }
-}
+
+  Network& network_;
+  Network::State from_;
+  std::vector<Network::State> free_;
+};
 
 }  // namespace
 
@@ -100,13 +128,14 @@ bool CodeSet::has(char32_t code) const {
 }
 
 void add_utf8(Network& network, const CodeSet& set, Network::State from, Network::State to) {
+  Utf8Writer writer(network, from, to);
   static constexpr char32_t kLengths[] = {0x7F, 0x7FF, 0xFFFF, kLast};
   for (const CodeSet::Range& range : set.ranges()) {
     char32_t low = range.low;
     for (const char32_t last : kLengths) {
       if (low > range.high || !network.ok()) break;
       if (low > last) continue;
-      add_range(network, low, std::min(range.high, last), from, to);
+      writer.add(low, std::min(range.high, last));
       low = last + 1;
     }
   }

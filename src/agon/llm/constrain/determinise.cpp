@@ -111,6 +111,8 @@ class Determiniser {
     if (work_ > kMaxWork) return over_limit("compiling the constraint", kMaxWork, "steps");
     if (automaton_.accepting_.size() >= kMaxStates)
       return over_limit("the automaton of the constraint", kMaxStates, "states");
+    if (automaton_.next_.size() >= kMaxCells)
+      return over_limit("the automaton of the constraint", kMaxCells, "entries");
     if (members_.size() + set.size() > kMaxMembers)
       return over_limit("compiling the constraint", kMaxMembers, "members of states");
     const auto state = static_cast<Automaton::State>(automaton_.accepting_.size());

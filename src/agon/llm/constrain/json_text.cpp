@@ -39,14 +39,28 @@ void add_character(Network& network, State from, State to) {
 
 // One of the characters of a set, in one way each.
 void add_escaped(Network& network, const CodeSet& set, State from, State to) {
+  constexpr std::pair<char32_t, char> kShort[] = {{'"', '"'},  {'\\', '\\'}, {'\b', 'b'}, {'\f', 'f'},
+                                                  {'\n', 'n'}, {'\r', 'r'},  {'\t', 't'}};
   add_utf8(network, set.without(needs_escape()), from, to);
-  for (const CodeSet::Range& range : needs_escape().ranges())
-    for (char32_t code = range.low; code <= range.high; ++code) {
-      if (!set.has(code)) continue;
-      std::string quoted;
-      append_json_string(quoted, std::string(1, static_cast<char>(code)));
-      network.nothing(network.text(from, std::string_view(quoted).substr(1, quoted.size() - 2)), to);
-    }
+  const State backslash = network.text(from, "\\");
+  CodeSet rest;
+  for (char32_t code = 0; code < 0x20; ++code)
+    if (set.has(code)) rest.add(code, code);
+  for (const auto& [code, letter] : kShort) {
+    const auto byte = static_cast<std::uint8_t>(letter);
+    if (set.has(code)) network.bytes(backslash, byte, byte, to);
+    rest = rest.without({{code, code}});
+  }
+  const State number = network.text(backslash, "u00");
+  for (const char32_t sixteen : {0U, 16U}) {
+    const State digit = network.text(number, sixteen == 0 ? "0" : "1");
+    for (const CodeSet::Range& range : rest.ranges())
+      for (char32_t code = range.low; code <= range.high; ++code)
+        if (code / 16 == sixteen / 16) {
+          const auto byte = static_cast<std::uint8_t>("0123456789abcdef"[code % 16]);
+          network.bytes(digit, byte, byte, to);
+        }
+  }
 }
 
 struct NameNode {
@@ -71,25 +85,22 @@ State add_quoted(Network& network, State from, std::string_view text) {
 
 State add_string(Network& network, State from, std::uint64_t least, std::uint64_t most) {
   State at = network.text(from, "\"");
-  const State end = network.add();
-  for (std::uint64_t i = 0; i < least && network.ok(); ++i) {
-    const State next = network.add();
-    add_character(network, at, next);
-    at = next;
-  }
-  if (most == kNoMost) {
+  if (least == 0 && most == kNoMost) {
     const State loop = network.add();
     network.nothing(at, loop);
     add_character(network, loop, loop);
-    at = loop;
-  } else {
-    for (std::uint64_t i = least; i < most && network.ok(); ++i) {
-      network.nothing(at, end);
-      const State next = network.add();
-      add_character(network, at, next);
-      at = next;
-    }
+    return network.text(loop, "\"");
   }
+  // Where characters are counted each has one way to be written, which takes half of the states.
+  const CodeSet all = CodeSet::all();
+  const State end = network.add();
+  for (std::uint64_t i = 0; (i < least || (i < most && most != kNoMost)) && network.ok(); ++i) {
+    if (i >= least) network.nothing(at, end);
+    const State next = network.add();
+    add_escaped(network, all, at, next);
+    at = next;
+  }
+  if (most == kNoMost) add_escaped(network, all, at, at);
   network.nothing(at, end);
   return network.text(end, "\"");
 }

@@ -163,7 +163,8 @@ class RegexParser {
     std::uint32_t value = 0;
     for (; !at_end() && text_[at_] >= '0' && text_[at_] <= '9'; ++at_) {
       value = 10 * value + static_cast<std::uint32_t>(text_[at_] - '0');
-      if (value > kMaxSteps) return at(begin, fmt::format("a repetition over the limit of {}", kMaxSteps));
+      if (value > kMaxRepeats)
+        return at(begin, fmt::format("a repetition over the limit of {}", kMaxRepeats));
     }
     if (at_ == begin) return here("no number of repetitions", "{m}, {m,} or {m,n}; \\{ for the character");
     return value;
