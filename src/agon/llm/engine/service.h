@@ -29,14 +29,13 @@
 #include <vector>
 
 #include "agon/base/error.h"
+#include "agon/llm/constrain/constraint.h"
 #include "agon/llm/engine/embedding.h"
 #include "agon/llm/engine/engine.h"
 #include "agon/llm/engine/scoring.h"
 #include "agon/llm/model/sampler.h"
 
 namespace agon::llm {
-
-class Constraint;  // agon/llm/constrain
 
 constexpr int kMaxTopLogprobs = 20;  ///< Alternatives at one place, at most.
 
@@ -52,7 +51,8 @@ struct GenerateRequest {
   int top_logprobs = -1;
   /// The same for the prompt's tokens, given with PromptDone.
   int prompt_logprobs = -1;
-  /// What the answer must follow; null: nothing.
+  /// What the answer must be one of; null: anything. A token that ends an answer then ends it even with
+  /// `ignore_end`, and so does a complete answer that nothing can follow.
   std::shared_ptr<const Constraint> constraint = {};
 };
 

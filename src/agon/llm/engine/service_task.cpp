@@ -100,7 +100,9 @@ ServiceTask::ServiceTask(const Engine& engine, ServiceRequest its_request, std::
     for (const Token token : tokens) sampler_->accept_prompt(token);
     filter_.emplace(it->stop);
     const Token bos = engine.tokenizer().special().bos;
-    at_start_ = std::ranges::all_of(tokens, [&](Token token) { return token == bos; });
+    // A constraint is about the bytes of tokens as they stand within a text.
+    at_start_ = !it->constraint && std::ranges::all_of(tokens, [&](Token token) { return token == bos; });
+    if (it->constraint) constraint_.emplace(it->constraint->start());
   } else if (const ScoreRequest* score = std::get_if<ScoreRequest>(&request)) {
     tokens = score->tokens;
     end = prompt_end = static_cast<int>(tokens.size()) - 1;  // the last one is only scored
@@ -181,7 +183,13 @@ void ServiceTask::pool(const Engine& engine, std::span<const float> rows, int fr
 ServiceTask::Draw ServiceTask::draw(std::span<const float> logits, double log_total) {
   const GenerateRequest& it = *generate();
   Draw draw;
-  draw.token = sampler_->sample(logits);
+  std::span<const std::uint64_t> allowed;
+  if (constraint_) {
+    allowed = constraint_->allowed();
+    draw.ends = constraint_->must_end() || std::ranges::all_of(allowed, [](auto word) { return word == 0; });
+    if (draw.ends) return draw;
+  }
+  draw.token = sampler_->sample(logits, allowed);
   if (it.top_logprobs >= 0) {
     draw.logprob = static_cast<double>(logits[wide(draw.token)]) - log_total;
     draw.top = top_logprobs(logits, log_total, it.top_logprobs);
@@ -229,7 +237,9 @@ std::optional<FinishReason> ServiceTask::give(const Engine& engine, Draw draw) {
   const GenerateRequest& it = *generate();
   const Tokenizer& tokenizer = engine.tokenizer();
   const Token token = draw.token;
-  if (!it.ignore_end && std::ranges::binary_search(tokenizer.special().end_of_generation, token))
+  if (draw.ends) return FinishReason::kEnd;
+  if ((!it.ignore_end || constraint_) &&
+      std::ranges::binary_search(tokenizer.special().end_of_generation, token))
     return FinishReason::kEnd;
   ++usage.generated_tokens;
   tokens.push_back(token);
@@ -243,6 +253,9 @@ std::optional<FinishReason> ServiceTask::give(const Engine& engine, Draw draw) {
                                   .logprob = draw.logprob,
                                   .top = std::move(draw.top)}});
   if (filter_->found()) return FinishReason::kStopString;
+  // One that is not allowed cannot have been drawn.
+  if (constraint_) AGON_CHECK(constraint_->advance(token).has_value());
+  if (constraint_ && constraint_->must_end()) return FinishReason::kEnd;
   if (it.max_tokens && usage.generated_tokens >= *it.max_tokens) return FinishReason::kLength;
   if (end > room_) return FinishReason::kContext;
   return std::nullopt;

@@ -83,6 +83,7 @@ class ServiceTask {
     Token token = 0;
     double logprob = 0;
     std::vector<TokenLogprob> top = {};
+    bool ends = false;  // the constraint leaves nothing to draw
   };
   /// Draws the next token. May run beside other tasks' draws.
   [[nodiscard]] Draw draw(std::span<const float> logits, double log_total);
@@ -127,6 +128,7 @@ class ServiceTask {
   std::optional<Sampler> sampler_;
   Utf8Stream characters_;
   std::optional<StopFilter> filter_;
+  std::optional<ConstraintState> constraint_;
   bool at_start_ = false;  // the answer is the text's start
   std::vector<double> sums_;
 };

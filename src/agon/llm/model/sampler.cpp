@@ -15,10 +15,6 @@ namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
-bool before(float logit, std::int32_t token, float other_logit, std::int32_t other_token) {
-  return logit > other_logit || (logit == other_logit && token < other_token);
-}
-
 bool is_allowed(std::span<const std::uint64_t> allowed, std::size_t token) {
   return token / 64 < allowed.size() && (allowed[token / 64] >> (token % 64) & 1) != 0;
 }
@@ -110,79 +106,98 @@ std::span<const float> Sampler::adjusted(std::span<const float> logits,
   return adjusted_;
 }
 
-// Steps 1 to 4. Ordered, most probable first, if there is any filter; by id if not.
-std::vector<Sampler::Scored> Sampler::remaining(std::span<const float> raw,
-                                                std::span<const std::uint64_t> allowed) const {
-  AGON_CHECK(!raw.empty());
-  const std::span<const float> logits = adjusted(raw, allowed);
-  const auto larger = [](const Scored& a, const Scored& b) {
-    return before(a.logit, a.token, b.logit, b.token);
-  };
-  std::vector<Scored> kept;
-  if (options_.top_k > 0 && static_cast<std::size_t>(options_.top_k) < logits.size()) {
-    // A heap of the best so far, the worst of them in front: most logits need one comparison.
-    const std::size_t count = static_cast<std::size_t>(options_.top_k);
-    kept.reserve(count + 1);
-    for (std::size_t i = 0; i < logits.size(); ++i) {
-      const Scored next = {.logit = logits[i], .token = static_cast<std::int32_t>(i)};
-      if (!(next.logit > kNever)) continue;
-      if (kept.size() == count && !larger(next, kept.front())) continue;
-      kept.push_back(next);
-      std::ranges::push_heap(kept, larger);
-      if (kept.size() > count) {
-        std::ranges::pop_heap(kept, larger);
-        kept.pop_back();
-      }
+// Step 2: a heap of the best so far, the worst of them in front: most logits need one comparison.
+std::vector<TokenLogit> Sampler::largest(std::span<const float> logits) const {
+  const auto count = static_cast<std::size_t>(options_.top_k);
+  std::vector<TokenLogit> kept;
+  kept.reserve(std::min(count, logits.size()) + 1);
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const TokenLogit next = {.logit = logits[i], .token = static_cast<std::int32_t>(i)};
+    if (!(next.logit > kNever)) continue;
+    if (kept.size() == count && !more_probable(next, kept.front())) continue;
+    kept.push_back(next);
+    std::ranges::push_heap(kept, more_probable);
+    if (kept.size() > count) {
+      std::ranges::pop_heap(kept, more_probable);
+      kept.pop_back();
     }
-  } else {
-    kept.reserve(logits.size());
-    for (std::size_t i = 0; i < logits.size(); ++i)
-      if (logits[i] > kNever) kept.push_back({.logit = logits[i], .token = static_cast<std::int32_t>(i)});
   }
-  if (kept.empty()) return {{.logit = 0, .token = lowest_allowed(allowed)}};
-  const bool filtered = options_.top_k > 0 || options_.top_p < 1 || options_.min_p > 0;
-  if (!filtered) return kept;
+  std::ranges::sort_heap(kept, more_probable);
+  return kept;
+}
 
-  const double top = static_cast<double>(std::ranges::min_element(kept, larger)->logit);
-  double sum = 0;
-  if (options_.top_p < 1)
-    for (const Scored& s : kept) sum += std::exp(static_cast<double>(s.logit) - top);
-  // Min-p first, as it leaves less to sort: both cut the same descending list, so the shorter piece stays.
-  if (options_.min_p > 0) {
-    const double floor = top + std::log(options_.min_p);
-    std::erase_if(kept, [&](const Scored& s) { return static_cast<double>(s.logit) < floor; });
-  }
-  std::size_t sorted = 0;
-  double seen = 0;
-  while (options_.top_p < 1 && sorted < kept.size()) {
-    // Sort only as far as probability reaches.
-    const std::size_t end = std::min(kept.size(), std::max<std::size_t>(64, 4 * sorted));
-    const auto from = kept.begin() + static_cast<std::ptrdiff_t>(sorted),
-               to = kept.begin() + static_cast<std::ptrdiff_t>(end);
-    std::partial_sort(from, to, kept.end(), larger);
-    for (; sorted < end; ++sorted) {
-      seen += std::exp(static_cast<double>(kept[sorted].logit) - top);
-      if (seen >= options_.top_p * sum) {
-        kept.resize(sorted + 1);
-        return kept;
+// Step 3 for the whole vocabulary. Only the band in which p is reached has to be in order.
+std::vector<TokenLogit> Sampler::nucleus(std::span<const float> logits, const LogitTotal& total) const {
+  const double target = options_.top_p * total.sum, top = static_cast<double>(total.largest);
+  leading_bands(logits, total.largest, 1.0, target, bands_);
+  double before_band = 0;
+  std::size_t begin = 0;
+  for (const std::size_t end : bands_.ends) {
+    double seen = before_band;
+    for (std::size_t i = begin; i < end; ++i)
+      seen += std::exp(static_cast<double>(bands_.tokens[i].logit) - top);
+    if (seen >= target) {
+      std::sort(bands_.tokens.begin() + static_cast<std::ptrdiff_t>(begin),
+                bands_.tokens.begin() + static_cast<std::ptrdiff_t>(end), more_probable);
+      double upto = before_band;
+      for (std::size_t i = begin; i < end; ++i) {
+        upto += std::exp(static_cast<double>(bands_.tokens[i].logit) - top);
+        if (upto >= target)
+          return {bands_.tokens.begin(), bands_.tokens.begin() + static_cast<std::ptrdiff_t>(i) + 1};
       }
     }
+    before_band = seen;
+    begin = end;
   }
-  if (sorted < kept.size()) std::ranges::sort(kept, larger);
+  return bands_.tokens;
+}
+
+// Steps 2 to 4, in an order that depends on nothing but the logits; empty when no logit is a number.
+std::vector<TokenLogit> Sampler::remaining(std::span<const float> logits) const {
+  AGON_CHECK(!logits.empty());
+  std::vector<TokenLogit> kept;
+  float top = kNever;
+  if (options_.top_k > 0 && static_cast<std::size_t>(options_.top_k) < logits.size()) {
+    kept = largest(logits);
+    if (kept.empty()) return kept;
+    top = kept.front().logit;
+    double sum = 0, seen = 0;
+    const auto weight = [&](const TokenLogit& s) {
+      return std::exp(static_cast<double>(s.logit) - static_cast<double>(top));
+    };
+    for (const TokenLogit& s : kept) sum += weight(s);
+    for (std::size_t i = 0; i < kept.size() && options_.top_p < 1; ++i)
+      if ((seen += weight(kept[i])) >= options_.top_p * sum) kept.resize(i + 1);
+  } else {
+    const LogitTotal total = total_of(logits, 1.0, scratch_);
+    top = total.largest;
+    if (!(top > kNever)) return kept;
+    if (options_.top_p < 1) {
+      kept = nucleus(logits, total);
+    } else {
+      for (std::size_t i = 0; i < logits.size(); ++i)
+        if (logits[i] > kNever) kept.push_back({.logit = logits[i], .token = static_cast<std::int32_t>(i)});
+    }
+  }
+  // Top-p and min-p cut the same descending list, so the shorter piece stays.
+  if (options_.min_p > 0) {
+    const double floor = static_cast<double>(top) + std::log(options_.min_p);
+    std::erase_if(kept, [&](const TokenLogit& s) { return static_cast<double>(s.logit) < floor; });
+  }
   return kept;
 }
 
 std::vector<Sampler::Candidate> Sampler::candidates(std::span<const float> logits,
                                                     std::span<const std::uint64_t> allowed) const {
   if (options_.temperature == 0) return {{.token = greedy(logits, allowed), .probability = 1.0}};
-  std::vector<Scored> kept = remaining(logits, allowed);
-  std::ranges::sort(
-      kept, [](const Scored& a, const Scored& b) { return before(a.logit, a.token, b.logit, b.token); });
+  std::vector<TokenLogit> kept = remaining(adjusted(logits, allowed));
+  if (kept.empty()) return {{.token = lowest_allowed(allowed), .probability = 1.0}};
+  std::ranges::sort(kept, more_probable);
   const double top = static_cast<double>(kept.front().logit);
   double sum = 0;
   std::vector<Candidate> out;
   out.reserve(kept.size());
-  for (const Scored& s : kept) {
+  for (const TokenLogit& s : kept) {
     const double weight = std::exp((static_cast<double>(s.logit) - top) / options_.temperature);
     sum += weight;
     out.push_back({.token = s.token, .probability = weight});
@@ -199,17 +214,33 @@ std::int32_t Sampler::greedy(std::span<const float> logits, std::span<const std:
 
 std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std::uint64_t> allowed) {
   if (options_.temperature == 0) return greedy(logits, allowed);
-  const std::vector<Scored> kept = remaining(logits, allowed);
-  double top = -std::numeric_limits<double>::infinity(), sum = 0;
-  for (const Scored& s : kept) top = std::max(top, static_cast<double>(s.logit));
-  std::vector<double> upto;
-  upto.reserve(kept.size());
-  for (const Scored& s : kept)
-    upto.push_back(sum += std::exp((static_cast<double>(s.logit) - top) / options_.temperature));
-  // The first whose share of the line reaches beyond the point drawn.
-  const auto found = std::ranges::upper_bound(upto, random_.uniform() * sum);
-  const auto index = std::min(found - upto.begin(), static_cast<std::ptrdiff_t>(kept.size()) - 1);
-  return kept[static_cast<std::size_t>(index)].token;
+  const std::span<const float> mine = adjusted(logits, allowed);
+  const bool filtered = options_.top_k > 0 || options_.top_p < 1 || options_.min_p > 0;
+  double top = 0, sum = 0;
+  const auto weight = [&](const TokenLogit& s) {
+    return std::exp((static_cast<double>(s.logit) - top) / options_.temperature);
+  };
+  if (filtered) {
+    bands_.tokens = remaining(mine);
+    top = -std::numeric_limits<double>::infinity();
+    for (const TokenLogit& s : bands_.tokens) top = std::max(top, static_cast<double>(s.logit));
+    for (const TokenLogit& s : bands_.tokens) sum += weight(s);
+  } else {
+    const LogitTotal total = total_of(mine, 1 / options_.temperature, scratch_);
+    top = static_cast<double>(total.largest);
+    sum = total.sum;
+    bands_.tokens.clear();
+  }
+  const double point = random_.uniform() * sum;
+  // Of a whole vocabulary only as much is looked at as the point drawn asks for: mostly a few tokens.
+  if (!filtered && top > static_cast<double>(kNever))
+    leading_bands(mine, static_cast<float>(top), 1 / options_.temperature, point, bands_);
+  if (bands_.tokens.empty()) return lowest_allowed(allowed);
+  // The first whose share of the line reaches beyond the point.
+  double upto = 0;
+  for (const TokenLogit& s : bands_.tokens)
+    if ((upto += weight(s)) > point) return s.token;
+  return bands_.tokens.back().token;
 }
 
 std::int32_t greedy_token(std::span<const float> logits) {

@@ -9,6 +9,7 @@
 
 #include "agon/base/error.h"
 #include "agon/base/random.h"
+#include "agon/llm/model/leading.h"
 
 namespace agon::llm {
 
@@ -81,12 +82,9 @@ class Sampler {
   void accept_prompt(std::int32_t token);
 
  private:
-  struct Scored {
-    float logit;
-    std::int32_t token;
-  };
-  [[nodiscard]] std::vector<Scored> remaining(std::span<const float> logits,
-                                              std::span<const std::uint64_t> allowed) const;
+  [[nodiscard]] std::vector<TokenLogit> largest(std::span<const float> logits) const;
+  [[nodiscard]] std::vector<TokenLogit> nucleus(std::span<const float> logits, const LogitTotal& total) const;
+  [[nodiscard]] std::vector<TokenLogit> remaining(std::span<const float> logits) const;
   [[nodiscard]] std::span<const float> adjusted(std::span<const float> logits,
                                                 std::span<const std::uint64_t> allowed) const;
   [[nodiscard]] std::int32_t greedy(std::span<const float> logits,
@@ -95,7 +93,10 @@ class Sampler {
   SamplerOptions options_;
   Random random_;
   std::deque<std::int32_t> recent_;
-  std::map<std::int32_t, int> drawn_;    // how often; empty if no penalty asks
+  std::map<std::int32_t, int> drawn_;  // how often; empty if no penalty asks
+  // Kept for their memory.
+  mutable std::vector<float> scratch_;
+  mutable Bands bands_;
   mutable std::vector<float> adjusted_;  // logits after mask, bias and penalties; kept for its memory
 };
 
