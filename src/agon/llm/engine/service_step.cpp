@@ -37,11 +37,13 @@ bool Service::Scheduler::step() {
 }
 
 // Every generation's next token, and of prompts as much as the budget allows: page by page, the clients in
-// turn, and of a client the request that has the least.
+// turn. Of a client's prompts the one that has the least left to read and the oldest take turns: short ones
+// are soon done, equal ones one after another, and a long one is not put off for ever.
 void Service::Scheduler::grant() {
   struct Reader {
     std::string_view client;
-    std::vector<ServiceTask*> tasks;
+    std::vector<ServiceTask*> tasks;  // the oldest first
+    int turns = 0;
   };
   std::vector<Reader> readers;
   for (const TaskPtr& task : running_) {
@@ -49,33 +51,34 @@ void Service::Scheduler::grant() {
     task->granted = pending == 1 ? 1 : 0;
     if (pending == 1) continue;
     auto reader = std::ranges::find(readers, task->client, &Reader::client);
-    if (reader == readers.end()) reader = readers.insert(readers.end(), Reader{task->client, {}});
+    if (reader == readers.end()) reader = readers.insert(readers.end(), Reader{task->client, {}, 0});
     reader->tasks.push_back(task.get());
   }
   if (readers.empty()) return;
   int budget = options_.prompt_budget;
   int logit_rows = std::max(1, static_cast<int>(kLogitBytes / sizeof(float) /
                                                 static_cast<std::size_t>(engine_.config().vocabulary)));
+  const auto makes_logits = [](const ServiceTask& task) { return task.top > 0 && !task.prompt_done; };
   std::ranges::rotate(readers,
                       readers.begin() + static_cast<std::ptrdiff_t>(counted_.steps % readers.size()));
   for (bool more = true; more && budget > 0;) {
     more = false;
-    for (const Reader& reader : readers) {
-      ServiceTask* least = nullptr;
-      int room = 0;
+    for (Reader& reader : readers) {
+      const bool oldest = reader.turns++ % 2 == 1;
+      ServiceTask* chosen = nullptr;
+      int left = 0;
       for (ServiceTask* task : reader.tasks) {
-        int left = std::min(task->end - length(*task) - task->granted, budget);
-        if (task->top > 0 && !task->prompt_done) left = std::min(left, logit_rows);
-        if (left > 0 && (least == nullptr || task->granted < least->granted)) {
-          least = task;
-          room = left;
-        }
+        const int its = task->end - length(*task) - task->granted;
+        if (its == 0 || (makes_logits(*task) && logit_rows == 0)) continue;
+        if (chosen != nullptr && (oldest || its >= left)) continue;
+        chosen = task;
+        left = its;
       }
-      if (least == nullptr) continue;
-      const int count = std::min(room, kGrain);
-      least->granted += count;
+      if (chosen == nullptr) continue;
+      int count = std::min({left, budget, kGrain});
+      if (makes_logits(*chosen)) logit_rows -= count = std::min(count, logit_rows);
+      chosen->granted += count;
       budget -= count;
-      if (least->top > 0 && !least->prompt_done) logit_rows -= count;
       more = true;
     }
   }

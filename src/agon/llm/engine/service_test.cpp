@@ -369,6 +369,76 @@ TEST_F(ServiceTest, ALongPromptStallsNobody) {
   EXPECT_EQ(read_all(talks, 1)[0].tokens.size(), 40U);
 }
 
+TEST_F(ServiceTest, AClientsShortPromptPassesItsLongOneAndEqualOnesGoOneByOne) {
+  const auto service = Service::create(*engine_, {.prompt_budget = 32, .threaded = false}).value();
+  std::vector<Ticket> tickets;
+  for (const int size : {400, 20, 200, 200}) {
+    std::vector<Token> prompt = story_tokens(*engine_, static_cast<std::size_t>(size));
+    prompt[0] = static_cast<Token>(300 + tickets.size());  // nothing in common
+    tickets.push_back(service->submit({"a", {GenerateRequest{.prompt = prompt, .max_tokens = 1}}}).value());
+  }
+  std::vector<int> done(tickets.size());
+  for (int steps = 1; service->step(); ++steps) {
+    for (std::size_t i = 0; i < tickets.size(); ++i) {
+      if (done[i] == 0 && tickets[i].next(0ms)) done[i] = steps;
+    }
+  }
+  EXPECT_EQ(done[1], 2);  // half of the budget
+  EXPECT_LE(done[2], 3 + 200 / 16);
+  EXPECT_GE(done[3], done[2] + 5);  // all of one before any of the other
+  EXPECT_LE(done[0], 1 + 400 / 16);
+}
+
+TEST_F(ServiceTest, AnswersFollowTheirConstraint) {
+  const auto service = Service::create(*engine_, {.threaded = false}).value();
+  const auto digits = Constraint::from_regex("[0-9]{3}-[a-c]+", engine_->tokenizer()).value();
+  const auto choice =
+      Constraint::from_choices(std::vector<std::string>{"yes", "no"}, engine_->tokenizer()).value();
+  std::vector<ServiceRequest> requests;
+  for (std::uint64_t seed = 0; seed < 6; ++seed) {
+    requests.emplace_back(GenerateRequest{.prompt = encode("Lily said"),
+                                          .sampler = {.temperature = 1, .seed = seed},
+                                          .max_tokens = 20,
+                                          .ignore_end = seed % 2 == 1,
+                                          .top_logprobs = 1,
+                                          .constraint = seed < 3 ? digits : choice});
+  }
+  const std::vector<Outcome> got = run(*service, requests);
+  for (std::size_t i = 0; i < 3; ++i)
+    EXPECT_THAT(got[i].text, testing::MatchesRegex("[0-9][0-9][0-9]-[a-c]*")) << i;
+  for (std::size_t i = 3; i < 6; ++i) {
+    EXPECT_TRUE(got[i].text == "yes" || got[i].text == "no") << got[i].text;
+    EXPECT_EQ(got[i].finished.reason, FinishReason::kEnd);
+    // Of the distribution without the constraint.
+    EXPECT_LE(got[i].tokens[0].logprob, got[i].tokens[0].top[0].logprob);
+  }
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const auto alone = Service::create(*engine_, {.threaded = false}).value();
+    EXPECT_EQ(run(*alone, {requests[i]})[0].bytes(), got[i].bytes());
+  }
+}
+
+TEST_F(ServiceTest, TextsAreWholeCharacters) {
+  const auto service = Service::create(*engine_, {.threaded = false}).value();
+  // Tokens of single bytes, drawn at random: some are characters, some are none.
+  for (std::uint64_t seed = 0; seed < 5; ++seed) {
+    GenerateRequest request{
+        .prompt = encode("Tom"), .sampler = {.temperature = 1, .seed = seed}, .max_tokens = 60};
+    for (Token token = 3 + 0xC0; token < 3 + 0xE8; ++token) request.sampler.logit_bias.push_back({token, 20});
+    for (Token token = 3 + 0x80; token < 3 + 0xC0; ++token) request.sampler.logit_bias.push_back({token, 20});
+    request.stop = {"\u20ac"};
+    const Outcome got = run(*service, {request})[0];
+    std::string bytes;
+    for (const TokenEvent& token : got.tokens) {
+      EXPECT_TRUE(is_valid_utf8(token.text));
+      bytes += engine_->tokenizer().piece(token.token);
+    }
+    EXPECT_FALSE(is_valid_utf8(bytes));
+    repair_utf8(bytes);
+    EXPECT_EQ(got.text, bytes);
+  }
+}
+
 TEST_F(ServiceTest, ATinyCacheEvictsAndSendsBackButChangesNothing) {
   // Room for one whole context; eight requests want far more.
   const auto service =
