@@ -27,7 +27,7 @@ class ServiceTest : public testing::Test {
   [[nodiscard]] std::vector<Token> encode(const std::string& text) const {
     return engine_->tokenizer().encode(text);
   }
-  std::unique_ptr<Engine> engine_ = open_stories();
+  std::unique_ptr<Engine> engine_ = open_stories({.threads = 1});
 };
 
 TEST_F(ServiceTest, GeneratesWhatASessionGenerates) {
