@@ -45,16 +45,18 @@ std::uint64_t memory_of_process(const std::string& name) {
 struct Shares {
   double bandwidth, operations;  // of the machine's limits
 };
-Shares shares_of(const llm::Rate& rate, const llm::Peak& peak, bool by_bytes) {
+Shares shares_of(const llm::Rate& rate, const llm::Peak& peak) {
   if (rate.seconds.empty()) return {0, 0};
   const double seconds = rate.seconds.front();
-  const double limit = by_bytes ? peak.int8 : peak.f32;
+  const double limit = rate.products == llm::Products::kBytes   ? peak.int8
+                       : rate.products == llm::Products::kPairs ? peak.bf16
+                                                                : peak.f32;
   return {rate.bytes / seconds / peak.bandwidth, rate.operations / seconds / limit};
 }
 
-nlohmann::ordered_json json_of(const llm::Rate& rate, const llm::Peak& peak, bool by_bytes) {
+nlohmann::ordered_json json_of(const llm::Rate& rate, const llm::Peak& peak) {
   if (rate.seconds.empty()) return nullptr;
-  const Shares shares = shares_of(rate, peak, by_bytes);
+  const Shares shares = shares_of(rate, peak);
   const double best = rate.seconds.front();
   return {{"tokens", rate.tokens},
           {"tokens_per_second", rate.best()},
@@ -62,6 +64,7 @@ nlohmann::ordered_json json_of(const llm::Rate& rate, const llm::Peak& peak, boo
           {"gb_per_second", rate.bytes / best * 1e-9},
           {"gflop_per_second", rate.operations / best * 1e-9},
           {"share_of_bandwidth", shares.bandwidth},
+          {"products", llm::products_name(rate.products)},
           {"share_of_products", shares.operations}};
 }
 
@@ -79,16 +82,15 @@ Status print_json(const BenchCommand& c, const llm::Engine& engine, const llm::S
       {"layers", c.speed.layers < 0 ? engine.config().layer_count() : c.speed.layers},
       {"vocabulary_product", c.speed.layers < 0},
       {"repeats", c.speed.repeats},
-      {"prompt", json_of(speed.prompt, peak, speed.by_bytes)},
-      {"generation", json_of(speed.generation, peak, speed.by_bytes)},
-      {"score", json_of(speed.score, peak, speed.by_bytes)},
-      {"score_alone", json_of(speed.score_alone, peak, speed.by_bytes)},
+      {"prompt", json_of(speed.prompt, peak)},
+      {"generation", json_of(speed.generation, peak)},
+      {"score", json_of(speed.score, peak)},
+      {"score_alone", json_of(speed.score_alone, peak)},
       {"limits",
        {{"int8_gop_per_second", peak.int8 * 1e-9},
         {"f32_gflop_per_second", peak.f32 * 1e-9},
         {"bf16_gflop_per_second", peak.bf16 * 1e-9},
-        {"gb_per_second", peak.bandwidth * 1e-9},
-        {"products", speed.by_bytes ? "int8" : "f32"}}},
+        {"gb_per_second", peak.bandwidth * 1e-9}}},
       {"start_up_seconds",
        {{"file", times.file},
         {"tokenizer", times.tokenizer},
@@ -109,21 +111,22 @@ std::string mebibytes(std::size_t bytes) {
 
 Status print_text(const BenchCommand& c, const llm::Engine& engine, const llm::Speed& speed,
                   const llm::Peak& peak, std::uint64_t memory) {
-  const std::string products = speed.by_bytes ? "int8" : "float";
   Table table({{"", Align::kLeft},
                {"tokens/s", Align::kRight},
                {"median", Align::kRight},
                {"GB/s", Align::kRight},
                {"of limit", Align::kRight},
                {"GFLOP/s", Align::kRight},
-               {"of " + products + " limit", Align::kRight}});
+               {"of limit", Align::kRight},
+               {"products", Align::kLeft}});
   const auto row = [&](std::string name, const llm::Rate& rate) {
     if (rate.seconds.empty()) return;
-    const Shares shares = shares_of(rate, peak, speed.by_bytes);
+    const Shares shares = shares_of(rate, peak);
     const double best = rate.seconds.front();
     table.add_row({std::move(name), format_fixed(rate.best(), 1), format_fixed(rate.median(), 1),
                    format_fixed(rate.bytes / best * 1e-9, 2), format_percent(shares.bandwidth),
-                   format_fixed(rate.operations / best * 1e-9, 1), format_percent(shares.operations)});
+                   format_fixed(rate.operations / best * 1e-9, 1), format_percent(shares.operations),
+                   std::string(llm::products_name(rate.products))});
   };
   row(fmt::format("prompt of {}", c.speed.prompt), speed.prompt);
   row(c.speed.sequences > 1 ? fmt::format("{} sequences of {}", c.speed.sequences, c.speed.generate)

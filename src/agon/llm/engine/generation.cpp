@@ -90,11 +90,14 @@ Result<Session> Session::create(Engine& engine, int tokens) {
 
 // Brings the sequence to the prompt and makes the logits after it; false when the sink ended it.
 Result<bool> Session::read(std::span<const Token> prompt, const TextSink& sink, Generation& result) {
-  const auto same = std::ranges::mismatch(prompt, tokens_).in1 - prompt.begin();
+  // What was generated before is read again where steps are computed otherwise.
+  const auto known = std::span(tokens_).first(forward_->steps_differ() ? read_ : tokens_.size());
+  const auto same = std::ranges::mismatch(prompt, known).in1 - prompt.begin();
   // The last token is read in any case: its logits are wanted.
   const auto reused = std::min(static_cast<std::size_t>(same), prompt.size() - 1);
   cache_->truncate(sequence_, static_cast<int>(reused));
   tokens_.resize(reused);
+  read_ = reused;
   result.reused_tokens = reused;
   const auto step = static_cast<std::size_t>(engine_->options().max_rows);
   while (tokens_.size() < prompt.size()) {
@@ -107,6 +110,7 @@ Result<bool> Session::read(std::span<const Token> prompt, const TextSink& sink, 
       batch.logit_rows = {static_cast<int>(piece.size()) - 1};
     AGON_TRY(forward_->run(batch, result_));
     tokens_.insert(tokens_.end(), piece.begin(), piece.end());
+    read_ = tokens_.size();
   }
   return true;
 }
@@ -184,7 +188,7 @@ Result<Generation> Session::generate(std::span<const Token> prompt, const Genera
     }
     Batch step;
     step.tokens = {token};
-    step.segments = {{sequence_, 1}};
+    step.segments = {{sequence_, 1, true}};
     step.logit_rows = {0};
     AGON_TRY(forward_->run(step, result_));
     tokens_.push_back(token);

@@ -65,6 +65,7 @@ class Session {
   int room_;                   // positions
   int sequence_;               // of the cache
   std::vector<Token> tokens_;  // that the sequence holds
+  std::size_t read_ = 0;       // of them, from the start, as part of prompts
   BatchResult result_;
 };
 

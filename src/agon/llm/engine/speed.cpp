@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "agon/base/check.h"
 #include "agon/base/random.h"
 #include "agon/llm/engine/scoring.h"
 #include "agon/llm/model/sampler.h"
@@ -84,7 +85,10 @@ class Runs {
     }
     AGON_TRY(forward_->run(batch, result_));
     Batch step = batch;
-    for (Batch::Segment& segment : step.segments) segment.count = 1;
+    for (Batch::Segment& segment : step.segments) {
+      segment.count = 1;
+      segment.step = true;
+    }
     step.tokens.resize(starts.size());
     for (std::size_t i = 0; i < step.logit_rows.size(); ++i) step.logit_rows[i] = static_cast<int>(i);
     const auto words = static_cast<std::size_t>(engine_.config().vocabulary);
@@ -102,6 +106,8 @@ class Runs {
     return seconds;
   }
 
+  [[nodiscard]] bool steps_differ() const { return forward_->steps_differ(); }
+
  private:
   Engine& engine_;
   const SpeedOptions& options_;
@@ -111,6 +117,18 @@ class Runs {
 };
 
 }  // namespace
+
+std::string_view products_name(Products products) {
+  switch (products) {
+    case Products::kBytes:
+      return "int8";
+    case Products::kPairs:
+      return "bf16";
+    case Products::kFloats:
+      return "f32";
+  }
+  AGON_CHECK(false);
+}
 
 double Rate::median() const {
   if (seconds.empty()) return 0;
@@ -144,7 +162,13 @@ Result<Speed> measure_speed(Engine& engine, const SpeedOptions& options, const P
   speed.first_token_seconds = seconds_since(start);
 
   const Work work = work_of(engine, layers, options.layers < 0);
-  speed.by_bytes = !engine.options().exact && 2 * work.byte_weights > work.weights + work.output_weights;
+  const bool quantised =
+      !engine.options().exact && 2 * work.byte_weights > work.weights + work.output_weights;
+  speed.generation.products = quantised ? Products::kBytes : Products::kFloats;
+  speed.prompt.products = !quantised            ? Products::kFloats
+                          : runs.steps_differ() ? Products::kPairs
+                                                : Products::kBytes;
+  speed.score.products = speed.score_alone.products = speed.prompt.products;
   const auto cache_bytes =
       static_cast<double>(cache.token_bytes()) * layers / std::max(1, all_layers);  // of a position
   speed.cache_bytes =

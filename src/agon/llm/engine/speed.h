@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "agon/base/error.h"
@@ -23,12 +24,18 @@ struct SpeedOptions {
   std::uint64_t seed = 1;  ///< Of the random tokens.
 };
 
+/// What most products of a model are of, in the way it is used.
+enum class Products : std::uint8_t { kBytes, kPairs, kFloats };
+/// "int8", "bf16", "f32".
+[[nodiscard]] std::string_view products_name(Products products);
+
 /// One thing that was measured.
 struct Rate {
   std::vector<double> seconds;  ///< Of each repeat, ascending.
   double tokens = 0;            ///< Of one repeat.
   double bytes = 0;             ///< Weights and cache that have to be read, of one repeat.
   double operations = 0;        ///< Of all matrix products and attention (a product and a sum are two).
+  Products products = Products::kFloats;
   [[nodiscard]] double best() const { return seconds.empty() ? 0 : tokens / seconds.front(); }
   [[nodiscard]] double median() const;
 };
@@ -37,7 +44,6 @@ struct Speed {
   Rate prompt, generation;
   Rate score, score_alone;         ///< Tokens scored: of all continuations together, and of one alone.
   double first_token_seconds = 0;  ///< From an open engine to the logits after one token, buffers included.
-  bool by_bytes = false;           ///< Most products are of bytes, not of floats.
   std::size_t cache_bytes = 0;     ///< Of all positions that were used.
 };
 

@@ -346,7 +346,7 @@ TEST(Attention, GivesAQueryTheSameBitsWhateverIsBesideIt) {
     SCOPED_TRACE(describe(shape));
     const Cache cache(shape, 1001, random);
     for (int round = 0; round < 16; ++round) {
-      const int rows = 1 + round % Activations::kTile;
+      const int rows = 1 + round % AttentionTile::kRows;
       const auto queries = random_queries(rows, shape, random, 3);
       std::vector<int> positions;
       for (int i = 0; i < rows; ++i) {

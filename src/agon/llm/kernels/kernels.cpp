@@ -15,9 +15,11 @@ const Kernels& kernels() {
     case CpuLevel::kVnni:
       return vnni_kernels();
     case CpuLevel::kBf16:
+      return bf16_kernels();
+    case CpuLevel::kAmx:
       break;
   }
-  return bf16_kernels();
+  return amx_kernels();
 }
 
 }  // namespace agon::llm

@@ -26,10 +26,10 @@ struct alignas(64) ActivationBlock {
 };
 static_assert(sizeof(ActivationBlock) == 64);
 
-/// Rows that a matrix is applied to, in one or both forms. Blocks of eight rows lie side by side:
-/// block(row, b) = blocks[(row / 8 * (columns / 32) + b) * 8 + row % 8].
+/// Rows that a matrix is applied to, in one or both forms. Blocks of sixteen rows lie side by
+/// side: block(row, b) = blocks[(row / 16 * (columns / 32) + b) * 16 + row % 16].
 struct Activations {
-  static constexpr int kTile = 8;
+  static constexpr int kTile = 16;
   int rows = 0;
   int columns = 0;
   const ActivationBlock* blocks = nullptr;  ///< For quantised matrices.
@@ -60,20 +60,23 @@ constexpr int kPageTokens = 16;  ///< Positions of one cache page; also the lane
   return numbers * (type == CacheType::kF32 ? 4 : 2);
 }
 
-/// Queries that attend together: up to eight rows of one sequence and one head of keys and values.
+/// Queries that attend together: up to kRows (kPairRows) rows of one sequence and one head of keys and
+/// values.
 struct AttentionTile {
+  static constexpr int kRows = 8;
+  static constexpr int kPairRows = 128;  ///< For attention_pairs.
   int rows = 0;
-  const float* query[Activations::kTile];  ///< D floats each, already scaled.
-  int position[Activations::kTile];        ///< Absolute position of each query; it sees keys 0 to itself.
-  float* out[Activations::kTile];          ///< Dv floats each.
-  const std::int32_t* pages = nullptr;     ///< Number of the page that holds positions 16p to 16p+15.
-  const std::uint8_t* keys = nullptr;      ///< This head's keys in page 0 of the layer.
-  const std::uint8_t* values = nullptr;    ///< This head's values in page 0.
-  std::size_t page_stride = 0;             ///< Bytes from one page to the next.
-  int key_length = 0;                      ///< D, a multiple of 16 (32 for kQ8_0).
-  int value_length = 0;                    ///< Dv, likewise.
-  int window = 0;                          ///< 0: none.
-  float softcap = 0;                       ///< 0: none.
+  const float* query[kPairRows];         ///< D floats each, already scaled.
+  int position[kPairRows];               ///< Absolute position of each query; it sees keys 0 to itself.
+  float* out[kPairRows];                 ///< Dv floats each.
+  const std::int32_t* pages = nullptr;   ///< Number of the page that holds positions 16p to 16p+15.
+  const std::uint8_t* keys = nullptr;    ///< This head's keys in page 0 of the layer.
+  const std::uint8_t* values = nullptr;  ///< This head's values in page 0.
+  std::size_t page_stride = 0;           ///< Bytes from one page to the next.
+  int key_length = 0;                    ///< D, a multiple of 16 (32 for kQ8_0).
+  int value_length = 0;                  ///< Dv, likewise.
+  int window = 0;                        ///< 0: none.
+  float softcap = 0;                     ///< 0: none.
   CacheType type = CacheType::kF16;
 };
 
@@ -109,12 +112,26 @@ struct Kernels {
   /// Largest of n numbers, the first place it is at, and the sum of exp(x - largest) in double. n a multiple
   /// of 16; NaNs are ignored. `cap` caps the numbers first (in place) when not 0.
   void (*summarize)(float* x, int n, float cap, float* largest, int* place, double* sum);
+
+  // How prompts are read on machines with tile registers, in bfloat16 throughout; null elsewhere, where
+  // prompts are read as steps are. What these give does not depend on the batch either.
+  /// As matmul, for at most kPairPanels panels and from activations that round_pairs made; F32 and F16
+  /// matrices as in matmul_exact.
+  void (*matmul_pairs)(const PackedMatrix& matrix, int first_panel, int panels,
+                       const Activations& activations, float* out, std::size_t stride,
+                       std::uint8_t* scratch) = nullptr;
+  /// `count` floats (a multiple of 32) to bfloat16, 32 of them in the place of each block.
+  void (*round_pairs)(const float* x, int count, ActivationBlock* out) = nullptr;
+  /// As attention, for up to kPairRows rows.
+  void (*attention_pairs)(const AttentionTile& tile, std::uint8_t* scratch) = nullptr;
 };
 
 constexpr int kMatmulPanels = 4;
+constexpr int kPairPanels = 16;                   ///< At most, of matmul_pairs.
 constexpr int kScratchBlocks = 64;                ///< Blocks of a panel decoded at once.
 constexpr std::size_t kScratchBlockBytes = 2048;  ///< Enough for 32 x 16 floats, or bytes with their scales.
-constexpr std::size_t kMatmulScratch = std::size_t{kMatmulPanels} * kScratchBlocks * kScratchBlockBytes;
+constexpr std::size_t kMatmulScratch = std::size_t{768} << 10;
+static_assert(std::size_t{kMatmulPanels} * kScratchBlocks * kScratchBlockBytes <= kMatmulScratch);
 
 /// The table of a level; kernels() is that of cpu_level().
 [[nodiscard]] const Kernels& kernels();
@@ -123,5 +140,6 @@ constexpr std::size_t kMatmulScratch = std::size_t{kMatmulPanels} * kScratchBloc
 [[nodiscard]] const Kernels& avx512_kernels();
 [[nodiscard]] const Kernels& vnni_kernels();
 [[nodiscard]] const Kernels& bf16_kernels();
+[[nodiscard]] const Kernels& amx_kernels();
 
 }  // namespace agon::llm

@@ -69,20 +69,24 @@ void set_rates(benchmark::State& state, double seconds, double operations, doubl
 
 constexpr int kColumns = 2048;
 
-double matmul_peak(const Peak& peak, TensorType type, bool exact) {
+enum class Way { kRounded, kExact, kPairs };
+
+double matmul_peak(const Peak& peak, TensorType type, Way way) {
+  const bool exact = way == Way::kExact;
+  if (way == Way::kPairs) return type == TensorType::kF32 || type == TensorType::kF16 ? peak.f32 : peak.bf16;
   if (!exact && !is_float(packed_type(type))) return peak.int8;
   return !exact && type == TensorType::kBF16 && peak.bf16 > 0 ? peak.bf16 : peak.f32;
 }
 
 // Weights of 2048 columns: 64 MiB of them for few rows, so that they come from memory as a model's do; 4096
 // rows for many, as only the products count then.
-void matmul(benchmark::State& state, TensorType type, bool exact) {
+void matmul(benchmark::State& state, TensorType type, Way way) {
   Crew& with = crew(static_cast<int>(state.range(1)));
   const int rows = static_cast<int>(state.range(0));
   Random random(1);
   const gguf::TypeTraits traits = gguf::type_traits(type);
   const std::size_t row_bytes = kColumns / traits.elements * traits.bytes;
-  const int outputs = rows > 16 ? 4096 : static_cast<int>((std::size_t{64} << 20) / row_bytes / 64 * 64);
+  const int outputs = rows > 16 ? 4096 : static_cast<int>((std::size_t{64} << 20) / row_bytes / 256 * 256);
   // 64 rows drawn, and repeated: neither products nor memory mind.
   const std::vector<std::byte> stored = random_stored(type, wide(64 * kColumns), random, 0.02);
   PackSource source{.type = type, .bytes = stored, .columns = kColumns, .row_order = {}, .column_order = {}};
@@ -91,28 +95,39 @@ void matmul(benchmark::State& state, TensorType type, bool exact) {
   TestActivations inputs(gaussians(wide(rows) * kColumns, random), rows, kColumns);
   const std::size_t stride = wide(outputs);
   AlignedBytes out(wide(rows) * stride * sizeof(float));
-  const auto run = exact ? kernels().matmul_exact : kernels().matmul;
-  const int pieces = matrix.panels / kMatmulPanels;
+  const auto run = way == Way::kExact   ? kernels().matmul_exact
+                   : way == Way::kPairs ? kernels().matmul_pairs
+                                        : kernels().matmul;
+  if (run == nullptr) return state.SkipWithError("not at this level");
+  if (way == Way::kPairs) {
+    for (int row = 0; row < rows; ++row)
+      kernels().round_pairs(inputs.values.as<float>() + wide(row) * inputs.stride, kColumns,
+                            inputs.blocks.as<ActivationBlock>() + Activations::block_index(row, 0, kColumns));
+  }
+  const int grain = way == Way::kPairs ? kPairPanels : kMatmulPanels;
+  const int pieces = matrix.panels / grain;
   const Stopwatch watch(with.team.size() > 1);
   for (auto _ : state) {
     with.team.run([&](Member& member) {
       for (int piece = member.take(pieces); piece < pieces; piece = member.take(pieces)) {
-        run(matrix, piece * kMatmulPanels, kMatmulPanels, inputs.view(0, rows),
-            out.as<float>() + piece * kMatmulPanels * kPanelRows, stride, with.mine(member));
+        run(matrix, piece * grain, grain, inputs.view(0, rows), out.as<float>() + piece * grain * kPanelRows,
+            stride, with.mine(member));
       }
     });
   }
-  set_rates(state, watch.seconds(), 2.0 * rows * outputs * kColumns, matmul_peak(with.peak, type, exact),
+  set_rates(state, watch.seconds(), 2.0 * rows * outputs * kColumns, matmul_peak(with.peak, type, way),
             static_cast<double>(packed_bytes(matrix)), with.peak.bandwidth);
 }
 
 // Heads of 64 numbers, eight queries together as when a prompt is read; or one, as when a token is made. The
 // cache of 8 MiB to 64 MiB is read once by each query tile.
-void attention(benchmark::State& state, CacheType type) {
+void attention(benchmark::State& state, CacheType type, bool pairs) {
   const int rows = static_cast<int>(state.range(0));
   const int positions = static_cast<int>(state.range(1));
   Crew& with = crew(static_cast<int>(state.range(2)));
   constexpr int kLength = 64, kHeads = 32;
+  const auto run = pairs ? kernels().attention_pairs : kernels().attention;
+  if (run == nullptr) return state.SkipWithError("not at this level");
   Random random(2);
   const std::size_t head_bytes = cache_page_bytes(type, kLength);
   const std::size_t stride = 2 * head_bytes * kHeads;
@@ -147,12 +162,12 @@ void attention(benchmark::State& state, CacheType type) {
           tile.out[i] = out.data() + (head * rows + i) * kLength;
           tile.position[i] = positions - 1;
         }
-        kernels().attention(tile, with.mine(member));
+        run(tile, with.mine(member));
       }
     });
   }
-  set_rates(state, watch.seconds(), 4.0 * rows * kHeads * positions * kLength, with.peak.f32,
-            static_cast<double>(memory.size()), with.peak.bandwidth);
+  set_rates(state, watch.seconds(), 4.0 * rows * kHeads * positions * kLength,
+            pairs ? with.peak.bf16 : with.peak.f32, static_cast<double>(memory.size()), with.peak.bandwidth);
 }
 
 // Work on rows that lie in the first cache, against the memory's rate: what it costs when they don't.
@@ -184,26 +199,33 @@ void rows_of(benchmark::State& state, const std::string& what) {
 
 const bool registered = [] {
   for (const TensorType type : kAllTypes) {
-    for (const bool exact : {false, true}) {
+    for (const Way way : {Way::kRounded, Way::kExact, Way::kPairs}) {
+      const bool exact = way == Way::kExact;
       // Floats have one way only, but for bfloat16.
       if (exact && is_float(packed_type(type)) && type != TensorType::kBF16) continue;
-      const std::string name =
-          std::string(exact ? "matmul_exact/" : "matmul/") + std::string(gguf::type_traits(type).name);
+      const std::string name = std::string(exact                ? "matmul_exact/"
+                                           : way == Way::kPairs ? "matmul_pairs/"
+                                                                : "matmul/") +
+                               std::string(gguf::type_traits(type).name);
       auto* bench = benchmark::RegisterBenchmark(
-          name.c_str(), [type, exact](benchmark::State& state) { matmul(state, type, exact); });
-      bench->ArgNames({"rows", "threads"})->ArgsProduct({{1, 8, 512}, {1, 0}})->UseRealTime();
+          name.c_str(), [type, way](benchmark::State& state) { matmul(state, type, way); });
+      bench->ArgNames({"rows", "threads"})->ArgsProduct({{1, 8, 16, 512}, {1, 0}})->UseRealTime();
     }
   }
   for (const auto& [name, type] : {std::pair{"F16", CacheType::kF16},
                                    {"BF16", CacheType::kBF16},
                                    {"Q8_0", CacheType::kQ8_0},
                                    {"F32", CacheType::kF32}}) {
-    auto* bench =
-        benchmark::RegisterBenchmark((std::string("attention/") + name).c_str(),
-                                     [type = type](benchmark::State& state) { attention(state, type); });
-    bench->ArgNames({"rows", "positions", "threads"})
-        ->ArgsProduct({{1, 8}, {512, 4096}, {1, 0}})
-        ->UseRealTime();
+    for (const bool pairs : {false, true}) {
+      auto* bench = benchmark::RegisterBenchmark(
+          (std::string(pairs ? "attention_pairs/" : "attention/") + name).c_str(),
+          [type = type, pairs](benchmark::State& state) { attention(state, type, pairs); });
+      bench->ArgNames({"rows", "positions", "threads"})
+          ->ArgsProduct({pairs ? std::vector<std::int64_t>{16, 64} : std::vector<std::int64_t>{1, 8},
+                         {512, 4096},
+                         {1, 0}})
+          ->UseRealTime();
+    }
   }
   for (const char* what : {"quantize", "rms_norm", "silu", "gelu", "summarize"}) {
     auto* bench = benchmark::RegisterBenchmark((std::string("rows/") + what).c_str(),

@@ -18,6 +18,7 @@ struct LanesAvx2 {
   };
   static constexpr int kTile = 2;
   static constexpr bool kPairs = false;
+  static constexpr bool kTiles = false;  // tile registers for products of many rows
   static constexpr bool kSignedWide = true;
 
   static F zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "agon/llm/kernels/decode.h"
+#include "agon/llm/kernels/matmul_tiles.h"
 
 namespace agon::llm {
 
@@ -154,6 +155,10 @@ struct Matmul {
   template <PackedType type>
   static void quantised(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a,
                         float* out, std::size_t stride, std::uint8_t* scratch) {
+    if constexpr (L::kTiles) {
+      if (a.rows > L::kTile)
+        return TiledMatmul<L, type>::run(matrix, first_panel, panels, a, out, stride, scratch);
+    }
     // Up to two tiles, decoding a panel twice on the way through registers is cheaper than storing it
     // decoded.
     if (a.rows <= 2 * L::kTile) {

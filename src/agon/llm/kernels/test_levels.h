@@ -32,6 +32,7 @@ inline std::vector<Level> test_levels() {
   if (machine_cpu_level() >= CpuLevel::kAvx512) levels.push_back({"avx512", &avx512_kernels()});
   if (machine_cpu_level() >= CpuLevel::kVnni) levels.push_back({"vnni", &vnni_kernels()});
   if (machine_cpu_level() >= CpuLevel::kBf16) levels.push_back({"bf16", &bf16_kernels(), true});
+  if (machine_cpu_level() >= CpuLevel::kAmx) levels.push_back({"amx", &amx_kernels(), true});
   return levels;
 }
 
@@ -153,7 +154,7 @@ struct TestActivations {
       : rows(row_count),
         columns(column_count),
         stride(static_cast<std::size_t>(column_count) + 32),
-        values((static_cast<std::size_t>(row_count) + 8) * stride * sizeof(float)),
+        values((static_cast<std::size_t>(row_count) + Activations::kTile) * stride * sizeof(float)),
         blocks(Activations::block_count(row_count, column_count) * sizeof(ActivationBlock)) {
     for (int row = 0; row < rows; ++row) {
       float* to = values.as<float>() + static_cast<std::size_t>(row) * stride;

@@ -13,15 +13,15 @@ namespace {
 constexpr int round_up(int n, int to) { return (n + to - 1) / to * to; }
 constexpr std::size_t wide(int n) { return static_cast<std::size_t>(n); }
 
-// Pieces of work of at most kMatmulPanels panels, small enough that every thread gets several.
-int grain_of(int panels, int threads) { return std::clamp(panels / (8 * threads), 1, kMatmulPanels); }
+// Pieces of work of at most `most` panels, small enough that every thread gets several.
+int grain_of(int panels, int threads, int most) { return std::clamp(panels / (8 * threads), 1, most); }
 
 }  // namespace
 
 void Forward::Inputs::reserve(int rows, int width) {
   columns = round_up(width, kBlock);
   stride = wide(columns);
-  // Eight rows more: the kernels read whole tiles.
+  // The kernels read whole tiles.
   values = AlignedBytes(wide(round_up(rows, Activations::kTile)) * stride * sizeof(float));
   blocks = AlignedBytes(Activations::block_count(rows, columns) * sizeof(ActivationBlock));
 }
@@ -55,8 +55,8 @@ Forward::Forward(const Weights& weights, KvCache& cache, Team& team, const Optio
     own.stream.x = AlignedBytes(wide(kOwnRows) * wide(embedding_) * sizeof(float));
     own.stream.normed.reserve(kOwnRows, embedding_);
     own.kernel = AlignedBytes(kMatmulScratch);
-    own.gate = AlignedBytes(wide(rows) * kBlock * sizeof(float));
-    own.up = AlignedBytes(wide(rows) * kBlock * sizeof(float));
+    own.gate = AlignedBytes(wide(rows) * kGateColumns * sizeof(float));
+    own.up = AlignedBytes(wide(rows) * kGateColumns * sizeof(float));
   }
   for (const RopeConfig& rope : config.ropes) {
     frequencies_.push_back(rope.frequencies());
@@ -92,20 +92,24 @@ Status Forward::run(const Batch& batch, BatchResult& result) {
   for (int first = 0; first < total;) {
     Piece piece;
     piece.first_row = first;
-    const int rows = std::min(options_.max_rows, total - first);
-    piece.tokens = std::span(batch.tokens).subspan(wide(first), wide(rows));
-    for (int row = 0; row < rows;) {
+    const int most = std::min(options_.max_rows, total - first);
+    while (batch.segments[segment].count == 0) ++segment;
+    piece.step = batch.segments[segment].step;
+    int rows = 0;
+    while (rows < most) {
       const Batch::Segment& it = batch.segments[segment];
-      const int count = std::min(it.count - used, rows - row);
-      if (count > 0) piece.parts.push_back({it.sequence, starts[segment] + used, row, count});
+      if (it.count > 0 && it.step != piece.step) break;
+      const int count = std::min(it.count - used, most - rows);
+      if (count > 0) piece.parts.push_back({it.sequence, starts[segment] + used, rows, count});
       for (int i = 0; i < count; ++i) piece.positions.push_back(starts[segment] + used + i);
-      row += count;
+      rows += count;
       used += count;
       if (used == it.count) {
         ++segment;
         used = 0;
       }
     }
+    piece.tokens = std::span(batch.tokens).subspan(wide(first), wide(rows));
     for (const int row : batch.logit_rows) {
       if (row >= first && row < first + rows) piece.wanted.push_back(row - first);
     }
@@ -121,24 +125,30 @@ Status Forward::run(const Batch& batch, BatchResult& result) {
 }
 
 void Forward::run_piece(const Piece& piece, const Batch& batch, BatchResult& result) {
+  rounding_ = options_.exact                  ? Rounding::kNone
+              : steps_differ() && !piece.step ? Rounding::kPairs
+                                              : Rounding::kBytes;
   team_.run([&](Member& member) { work(member, piece, batch, result); });
   if (batch.stop_layer < 0) merge_scores(piece, batch, result);
 }
 
 void Forward::panels(const PackedMatrix& matrix, int first, int count, const Activations& inputs, float* out,
                      std::size_t stride, std::uint8_t* scratch) const {
-  (options_.exact ? kernels_.matmul_exact : kernels_.matmul)(matrix, first, count, inputs, out, stride,
-                                                             scratch);
+  const auto product = rounding_ == Rounding::kPairs   ? kernels_.matmul_pairs
+                       : rounding_ == Rounding::kBytes ? kernels_.matmul
+                                                       : kernels_.matmul_exact;
+  product(matrix, first, count, inputs, out, stride, scratch);
 }
 
 void Forward::into_blocks(const float* values, int count, ActivationBlock* to) const {
-  if (!options_.exact) kernels_.quantize(values, count, to);
+  if (rounding_ == Rounding::kBytes) kernels_.quantize(values, count, to);
+  if (rounding_ == Rounding::kPairs) kernels_.round_pairs(values, count, to);
 }
 
 void Forward::multiply(Member& member, const Activations& inputs, std::span<const Product> products) {
   int total = 0;
   for (const Product& product : products) total += product.matrix->panels;
-  const int grain = grain_of(total, member.size());
+  const int grain = grain_of(total, member.size(), most_panels());
   std::array<int, 4> first{};
   for (std::size_t i = 0; i < products.size(); ++i) {
     first[i + 1] = first[i] + (products[i].matrix->panels + grain - 1) / grain;
@@ -210,7 +220,8 @@ void Forward::attend(Member& member, const Piece& piece, int index) {
   // Queries of one sequence that share keys: rows times the heads of a group. Few of them are spread thinly,
   // so that every thread has some.
   const int spread = (piece.rows() * config.heads + 2 * member.size() - 1) / (2 * member.size());
-  const int size = std::clamp(spread, 1, Activations::kTile);
+  const bool pairs = rounding_ == Rounding::kPairs;
+  const int size = std::clamp(spread, 1, pairs ? AttentionTile::kPairRows : AttentionTile::kRows);
   const auto tiles_of = [&](const Part& part) { return (part.count * group + size - 1) / size; };
   int total = 0;
   for (const Part& part : piece.parts) total += tiles_of(part) * config.kv_heads;
@@ -237,7 +248,7 @@ void Forward::attend(Member& member, const Piece& piece, int index) {
     tile.pages = cache_.pages(part->sequence).data();
     tile.keys = cache_.keys(index, head);
     tile.values = cache_.values(index, head);
-    kernels_.attention(tile, scratch);
+    (pairs ? kernels_.attention_pairs : kernels_.attention)(tile, scratch);
     if (!quantise_heads_) continue;
     for (int i = 0; i < tile.rows; ++i) {
       const int query_head = head * group + (begin + i) % group;
@@ -252,7 +263,7 @@ void Forward::attend(Member& member, const Piece& piece, int index) {
   }
 }
 
-// Gate and up, 32 columns at a time: just the columns that one block of the next product's input needs.
+// Gate and up, some columns at a time: whole blocks of the next product's input.
 void Forward::feed_forward(Member& member, const Activations& inputs, const LayerWeights& layer) {
   Own& own = own_[wide(member.index())];
   const Gate kind =
@@ -260,22 +271,28 @@ void Forward::feed_forward(Member& member, const Activations& inputs, const Laye
   const bool keep_values = options_.exact || is_float(layer.down.type);
   float* gate = own.gate.as<float>();
   float* up = own.up.as<float>();
-  const int pieces = (layer.gate.panels + 1) / 2;
+  // Bytes: what one block needs, so that few rows give every thread work. Pairs: more, as what is read again
+  // for each piece are the activations.
+  const int wanted = rounding_ == Rounding::kPairs ? kGateColumns / kPanelRows : kBlock / kPanelRows;
+  const int grain = std::clamp(layer.gate.panels / (8 * member.size()) & ~1, kBlock / kPanelRows, wanted);
+  const int width = grain * kPanelRows;
+  const int pieces = (layer.gate.panels + grain - 1) / grain;
   for (int piece = member.take(pieces); piece < pieces; piece = member.take(pieces)) {
-    const int count = std::min(2, layer.gate.panels - 2 * piece);
-    panels(layer.gate, 2 * piece, count, inputs, gate, kBlock, own.kernel.data());
-    panels(layer.up, 2 * piece, count, inputs, up, kBlock, own.kernel.data());
+    const int count = std::min(grain, layer.gate.panels - grain * piece);
+    panels(layer.gate, grain * piece, count, inputs, gate, wide(width), own.kernel.data());
+    panels(layer.up, grain * piece, count, inputs, up, wide(width), own.kernel.data());
+    const int columns = round_up(count * kPanelRows, kBlock);
     for (int row = 0; row < inputs.rows; ++row) {
-      float* mine = gate + row * kBlock;
-      if (count == 1) {
-        std::memset(mine + kPanelRows, 0, kPanelRows * sizeof(float));
-        std::memset(up + row * kBlock + kPanelRows, 0, kPanelRows * sizeof(float));
+      float* mine = gate + row * width;
+      if (count % 2 == 1) {
+        std::memset(mine + count * kPanelRows, 0, kPanelRows * sizeof(float));
+        std::memset(up + row * width + count * kPanelRows, 0, kPanelRows * sizeof(float));
       }
-      kernels_.gated(kind, mine, up + row * kBlock, kBlock);
+      kernels_.gated(kind, mine, up + row * width, columns);
       if (keep_values) {
-        std::memcpy(gated_.row(row) + piece * kBlock, mine, kBlock * sizeof(float));
+        std::memcpy(gated_.row(row) + piece * width, mine, wide(columns) * sizeof(float));
       }
-      into_blocks(mine, kBlock, gated_.block(row, piece));
+      into_blocks(mine, columns, gated_.block(row, piece * (width / kBlock)));
     }
   }
 }

@@ -4,6 +4,11 @@
 // inside a step they take pieces of work from a shared counter. Every number is computed by one fixed chain
 // of operations (kernels.h), so results do not depend on what else is in the batch, on the number of threads,
 // or on whether a prefix came from the cache.
+//
+// Tokens are either read (prompts, texts to score) or steps (what a sequence was continued with, token by
+// token). On machines with tile registers the two are computed in different precision, each the best for its
+// work; elsewhere they are the same. What a token's numbers are depends on which of the two it was, never on
+// the company it was computed in.
 #pragma once
 
 #include <algorithm>
@@ -25,6 +30,8 @@ struct Batch {
   struct Segment {
     int sequence;  ///< Of the cache; each at most once in a batch.
     int count;     ///< Its tokens here; they continue the sequence.
+    /// They are steps. Segments of one kind side by side go through the layers together.
+    bool step = false;
   };
   struct Target {
     int row;
@@ -65,6 +72,10 @@ class Forward {
   /// before.
   [[nodiscard]] Status run(const Batch& batch, BatchResult& result);
 
+  /// Whether steps are computed otherwise than what is read: what steps left in the cache is then no part of
+  /// a prompt that was read.
+  [[nodiscard]] bool steps_differ() const { return !options_.exact && kernels_.matmul_pairs != nullptr; }
+
   [[nodiscard]] KvCache& cache() { return cache_; }
   [[nodiscard]] const ModelConfig& config() const { return weights_.config(); }
 
@@ -72,6 +83,11 @@ class Forward {
   // Up to here every thread does the rows' work for itself: cheaper than to hand it over.
   static constexpr int kOwnRows = 4;
   static constexpr int kRowGrain = 8;  // rows taken at a time
+  // Columns of gate and up that are made together at most.
+  static constexpr int kGateColumns = 128;
+  static_assert(kGateColumns / kPanelRows <= kPairPanels && kBlock / kPanelRows <= kMatmulPanels);
+  // What activations are before products with quantised weights.
+  enum class Rounding : std::uint8_t { kNone, kBytes, kPairs };
   // A part of a batch that goes through the layers together.
   struct Part {
     int sequence;
@@ -82,6 +98,7 @@ class Forward {
   struct Piece {
     std::span<const std::int32_t> tokens;
     int first_row = 0;  // in the batch
+    bool step = false;
     std::vector<Part> parts;
     std::vector<int> positions;  // of every row
     std::vector<int> wanted;     // rows whose outputs are wanted, ascending
@@ -133,6 +150,9 @@ class Forward {
   void multiply(Member& member, const Activations& inputs, std::span<const Product> products);
   void panels(const PackedMatrix& matrix, int first, int count, const Activations& inputs, float* out,
               std::size_t stride, std::uint8_t* scratch) const;
+  [[nodiscard]] int most_panels() const {
+    return rounding_ == Rounding::kPairs ? kPairPanels : kMatmulPanels;
+  }
   void into_blocks(const float* values, int count, ActivationBlock* to) const;
   void positions(Member& member, const Piece& piece, int layer);
   void attend(Member& member, const Piece& piece, int layer);
@@ -150,6 +170,7 @@ class Forward {
   Team& team_;
   Options options_;
   const Kernels& kernels_;
+  Rounding rounding_ = Rounding::kNone;  // of the piece that runs
   int key_length_, value_length_, embedding_, feed_forward_;
   std::size_t query_stride_, key_stride_, value_stride_, output_stride_;
   bool quantise_heads_;  // heads are whole blocks: their outputs are rounded where they are made

@@ -39,8 +39,8 @@ void Forward::read_out(Member& member, const Piece& piece, Stream& stream, const
   const Activations inputs = stream.normed.view(wanted);
   for (int chunk = member.take(chunks); chunk < chunks; chunk = member.take(chunks)) {
     const int end = std::min((chunk + 1) * kChunkPanels, output.panels);
-    for (int panel = chunk * kChunkPanels; panel < end; panel += kMatmulPanels) {
-      panels(output, panel, std::min(kMatmulPanels, end - panel), inputs,
+    for (int panel = chunk * kChunkPanels; panel < end; panel += most_panels()) {
+      panels(output, panel, std::min(most_panels(), end - panel), inputs,
              strip + (panel - chunk * kChunkPanels) * kPanelRows, kChunk, mine.kernel.data());
     }
     const int first = chunk * kChunk;

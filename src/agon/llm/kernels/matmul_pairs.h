@@ -1,0 +1,203 @@
+// Products of weights and activations in bfloat16 on the tile registers of AMX: how prompts are read where
+// these are.
+//
+// Weights are decoded to float, rounded to bfloat16 and multiplied tile by tile: there are no scales left to
+// apply between the products, which is what limits products of bytes (matmul_tiles.h). An output number is
+// one chain over blocks of 32 columns: two sums, of the products at even and at odd columns, are added and go
+// to the output (TDPBF16PS in Intel's instruction reference). Neither the number of rows nor the cut into
+// chunks changes that. Rounding both factors errs by 2^-9 at most each, about a third of what bytes do.
+#pragma once
+
+#include "agon/llm/kernels/matmul_body.h"
+
+#ifdef __AMX_BF16__  // else there is nothing here
+
+#include "agon/llm/kernels/tiles.h"
+
+namespace agon::llm {
+
+template <class L>
+struct PairMatmul {
+  using F = typename L::F;
+  using I = typename L::I;
+  using T = TileRegisters;
+  static constexpr int kRows = 16;  // of activations in a tile
+  static_assert(Activations::kTile == kRows && sizeof(ActivationBlock) == 64);
+  /// Blocks of columns that are decoded together: two panels of them, 32 KiB, stay in the first cache while
+  /// all rows go past.
+  static constexpr int kChunk = 16;
+  static constexpr int kRowsTogether = 512;
+  static constexpr std::size_t kDecoded = kTileBytes * kChunk * kPairPanels;
+  static constexpr std::size_t kSumStride = std::size_t{kPairPanels} * kPanelRows;  // floats
+  static_assert(kDecoded + kRowsTogether * kSumStride * sizeof(float) <= kMatmulScratch);
+
+  // 32 floats to one row of a tile, in the place of a block of bytes.
+  static void round(const float* x, int count, ActivationBlock* out) {
+    for (int i = 0; i < count; i += kBlock, out += Activations::kTile)
+      L::store_codes(out, L::sequence(L::load(x + i), L::load(x + i + 16)));
+  }
+
+  // The float that byte `i` of every lane stands for, less the scale.
+  template <PackedType type, int i>
+  static F number(I codes, F table) {
+    // Four bits are looked up; the permutation sees the lowest four of its indices.
+    if constexpr (kFourBits<type>) return L::lookup(table, L::template shr<8 * i>(codes));
+    return L::template byte<i>(codes);
+  }
+  template <PackedType type>
+  static constexpr bool kFourBits =
+      FormatFacts<type>::kNibbles && !FormatFacts<type>::kPairs && !FormatFacts<type>::kBits;
+
+  template <PackedType type>
+  static void decode(const PackedMatrix& matrix, int panel, int first_block, int blocks, std::uint8_t* to) {
+    using D = Decoder<L, type>;
+    alignas(64) float numbers[16];
+    for (int i = 0; i < 16; ++i)
+      numbers[i] = (D::kIq4 ? static_cast<float>(kIq4Table[i]) : static_cast<float>(i)) - D::kOffset;
+    const F table = L::load(numbers);
+    for (int i = first_block; i < first_block + blocks; ++i, to += kTileBytes) {
+      const std::uint8_t* super =
+          matrix.panel(panel) + static_cast<std::size_t>(i / D::kBlocks) * D::kSuperblock;
+      I w[8];
+      F s[2], m[2], base[2];
+      CodesOnly<type>::codes(super + D::kHeader + i % D::kBlocks * D::kCodes, w);
+      D::scales(super, i % D::kBlocks, s, m);
+      for (int part = 0; part < D::kParts; ++part) {
+        base[part] = L::zero();
+        if constexpr (!kFourBits<type>) base[part] = L::mul(s[part], L::set1(-D::kOffset));
+        if constexpr (D::kMinimum) base[part] = L::add(base[part], m[part]);
+      }
+      for (int g = 0; g < 8; ++g) {
+        const int part = D::kParts == 1 ? 0 : g / 4;
+        const auto value = [&]<int at>() {
+          return L::fma(s[part], number<type, at>(w[g], table), base[part]);
+        };
+        L::store_codes(to + 128 * g,
+                       L::pairs(value.template operator()<0>(), value.template operator()<1>()));
+        L::store_codes(to + 128 * g + 64,
+                       L::pairs(value.template operator()<2>(), value.template operator()<3>()));
+      }
+    }
+  }
+  // Codes before the table of the non-linear formats.
+  template <PackedType type>
+  using CodesOnly = Decoder<L, FormatFacts<type>::kIq4 ? PackedType::kQ4_0 : type>;
+
+  /// One or two tiles of rows by one or two panels.
+  template <int tiles, int panels>
+  struct Product {
+    const std::uint8_t* x[tiles];
+    const std::uint8_t* weights[panels];
+    float* from[tiles];  // sums so far, kSumStride apart
+    float* to[tiles];
+    std::size_t to_stride[tiles];  // floats
+
+    template <int t, int p>
+    inline __attribute__((always_inline)) void begin(bool first) const {
+      if (first)
+        T::zero<2 * t + p>();
+      else
+        T::load<2 * t + p>(from[t] + p * kPanelRows, kSumStride * sizeof(float));
+    }
+    template <int t, int p>
+    inline __attribute__((always_inline)) void end() const {
+      T::store<2 * t + p>(to[t] + p * kPanelRows, to_stride[t] * sizeof(float));
+    }
+    void run(int blocks, bool first) const {
+      begin<0, 0>(first);
+      if constexpr (panels > 1) begin<0, 1>(first);
+      if constexpr (tiles > 1) begin<1, 0>(first);
+      if constexpr (tiles > 1 && panels > 1) begin<1, 1>(first);
+      for (std::size_t at = 0; at < static_cast<std::size_t>(blocks) * kTileBytes; at += kTileBytes) {
+        T::load<4>(x[0] + at, 64);
+        T::load<6>(weights[0] + at, 64);
+        T::multiply_pairs<0, 4, 6>();
+        if constexpr (panels > 1) {
+          T::load<7>(weights[1] + at, 64);
+          T::multiply_pairs<1, 4, 7>();
+        }
+        if constexpr (tiles > 1) {
+          T::load<5>(x[1] + at, 64);
+          T::multiply_pairs<2, 5, 6>();
+          if constexpr (panels > 1) T::multiply_pairs<3, 5, 7>();
+        }
+      }
+      end<0, 0>();
+      if constexpr (panels > 1) end<0, 1>();
+      if constexpr (tiles > 1) end<1, 0>();
+      if constexpr (tiles > 1 && panels > 1) end<1, 1>();
+    }
+  };
+
+  template <PackedType type>
+  static void tiled(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a, float* out,
+                    std::size_t stride, std::uint8_t* scratch) {
+    const TileShapes shapes({{16, 64}, {16, 64}, {16, 64}, {16, 64}, {16, 64}, {16, 64}, {16, 64}, {16, 64}});
+    const int blocks = matrix.columns / kBlock;
+    auto* sums = reinterpret_cast<float*>(scratch + kDecoded);
+    for (int begin = 0; begin < a.rows; begin += kRowsTogether) {
+      const int rows = std::min(kRowsTogether, a.rows - begin);
+      for (int done = 0; done < blocks; done += kChunk) {
+        const int count = std::min(kChunk, blocks - done);
+        const bool last = done + count == blocks;
+        const std::uint8_t* weights[kPairPanels];
+        for (int p = 0; p < panels; ++p) {
+          if constexpr (type == PackedType::kBF16) {
+            weights[p] = matrix.panel(first_panel + p) + static_cast<std::size_t>(done) * kTileBytes;
+          } else {
+            std::uint8_t* to = scratch + static_cast<std::size_t>(p * kChunk) * kTileBytes;
+            decode<type>(matrix, first_panel + p, done, count, to);
+            weights[p] = to;
+          }
+        }
+        const auto product = [&]<int tiles_here, int panels_here>(int row, int p) {
+          Product<tiles_here, panels_here> it;
+          for (int i = 0; i < panels_here; ++i) it.weights[i] = weights[p + i];
+          for (int t = 0; t < tiles_here; ++t) {
+            const int at = row + kRows * t;
+            it.x[t] = reinterpret_cast<const std::uint8_t*>(a.blocks) +
+                      (static_cast<std::size_t>((begin + at) / kRows) * static_cast<std::size_t>(blocks) +
+                       static_cast<std::size_t>(done)) *
+                          kTileBytes;
+            it.from[t] = sums + static_cast<std::size_t>(at) * kSumStride + p * kPanelRows;
+            const bool whole = at + kRows <= rows;
+            it.to[t] = last && whole ? out + static_cast<std::size_t>(begin + at) * stride + p * kPanelRows
+                                     : it.from[t];
+            it.to_stride[t] = last && whole ? stride : kSumStride;
+          }
+          it.run(count, done == 0);
+        };
+        for (int p = 0; p < panels; p += 2) {
+          for (int row = 0; row < rows; row += 2 * kRows) {
+            const bool two = row + kRows < rows;
+            if (p + 1 < panels)
+              two ? product.template operator()<2, 2>(row, p) : product.template operator()<1, 2>(row, p);
+            else
+              two ? product.template operator()<2, 1>(row, p) : product.template operator()<1, 1>(row, p);
+          }
+        }
+      }
+      // The rows of a tile that is not full.
+      for (int row = rows / kRows * kRows; row < rows; ++row) {
+        for (int p = 0; p < panels; ++p) {
+          L::store(out + static_cast<std::size_t>(begin + row) * stride + p * kPanelRows,
+                   L::load(sums + static_cast<std::size_t>(row) * kSumStride + p * kPanelRows));
+        }
+      }
+    }
+  }
+
+  static void run(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a, float* out,
+                  std::size_t stride, std::uint8_t* scratch) {
+    Matmul<L>::with_type(matrix.type, [&]<PackedType type>() {
+      if constexpr (type == PackedType::kF32 || type == PackedType::kF16)
+        Matmul<L>::template exact<type>(matrix, first_panel, panels, a, out, stride, scratch);
+      else
+        tiled<type>(matrix, first_panel, panels, a, out, stride, scratch);
+    });
+  }
+};
+
+}  // namespace agon::llm
+
+#endif
