@@ -1,6 +1,6 @@
 // What a mask of allowed tokens costs, and what compiling a constraint does. The vocabularies are made up:
-// 49,152 and 262,144 pieces of text whose lengths and shared prefixes are those of real ones, or are read from
-// the GGUF files that AGON_VOCABULARIES names (separated by colons).
+// 49,152 and 262,144 pieces of text whose lengths and shared prefixes are those of real ones, or are read
+// from the GGUF files that AGON_VOCABULARIES names (separated by colons).
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
@@ -18,7 +18,8 @@ namespace {
 // two pieces together; half begin with a space. Some are the punctuation of JSON and code.
 std::unique_ptr<Tokenizer> made_up(std::size_t size) {
   Random random(size);
-  std::vector<std::string> pieces = {"{\"", "\":", "\",", "},", "{\"a", "\": \"", "[{\"", "\"},", "]}", "\"}"};
+  std::vector<std::string> pieces = {"{\"",    "\":",  "\",",  "},", "{\"a",
+                                     "\": \"", "[{\"", "\"},", "]}", "\"}"};
   std::set<std::string> known(pieces.begin(), pieces.end());
   const std::string letters = "eeeeetttaaaoooinnsshrrdlucmfwypvbgkjqxz'.-\xC3\xA9\xE6\x97\xA5";
   while (pieces.size() + 259 < size) {
@@ -95,12 +96,15 @@ const bool registered = [] {
                                    [size, run](benchmark::State& state) { run(state, vocabulary_of(size)); })
           ->Unit(benchmark::kMicrosecond);
     };
-    for (const Place& place : {Place{"Start", ""}, {"Name", "{\"na"}, {"String", "{\"name\":\"a"},
+    for (const Place& place : {Place{"Start", ""},
+                               {"Name", "{\"na"},
+                               {"String", "{\"name\":\"a"},
                                {"CountedString", "{\"name\":\"a\",\"short\":\"a"},
                                {"Number", "{\"name\":\"a\",\"short\":\"a\",\"age\":1"}})
-      add(std::string("FirstMask") + place.name, [text = std::string(place.text)](auto& state, const auto& tokenizer) {
-        first_mask(state, tokenizer, text);
-      });
+      add(std::string("FirstMask") + place.name,
+          [text = std::string(place.text)](auto& state, const auto& tokenizer) {
+            first_mask(state, tokenizer, text);
+          });
     add("KnownMask", known_mask);
     add("Advance", advance);
     add("Compile", compile);

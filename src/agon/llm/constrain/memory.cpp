@@ -8,7 +8,8 @@
 namespace agon::llm::constrain {
 namespace {
 
-constexpr std::size_t kMaxReached = 16 * kMaxReadings;
+// Looked through for every reading, so that the square of it is the work of a step.
+constexpr std::size_t kMaxReached = 8 * kMaxReadings;
 
 }  // namespace
 
