@@ -88,6 +88,7 @@ Service::Scheduler::Scheduler(Engine& engine, const ServiceOptions& options, KvC
       cache_(std::move(cache)),
       prefixes_(cache_),
       forward_(engine.make_forward(cache_)),
+      steps_differ_(forward_->steps_differ()),
       room_(room_of(engine, options, cache_)) {
   publish();
   if (options_.threaded) thread_ = std::thread([this] { loop(); });

@@ -15,7 +15,8 @@
 // with one whose prompt is being read waits for it and goes on from there. What finished requests have read
 // stays in a tree of prefixes (prefix_cache.h) until its pages are wanted, least recently used first. When
 // running requests outgrow the cache, the youngest goes back to the front of the queue and is read again
-// later, which changes no bit of its result; so none ever fails for want of memory.
+// later, which changes no bit of its result; so none ever fails for want of memory. Where the machine
+// computes steps otherwise than prompts (model/forward.h), only what was read as a prompt is kept for others.
 #pragma once
 
 #include <chrono>

@@ -102,8 +102,8 @@ bool Service::Scheduler::waits_for_another(ServiceTask& task) {
   if (!task.shares()) return false;
   for (const TaskPtr& other : running_) {
     if (other->prompt_done || !other->shares()) continue;
-    const int common = common_prefix(task.reading(), other->reading());
-    int useful = std::min(common, task.reuse_limit());
+    const int common = std::min(common_prefix(task.reading(), other->reading()), shared_end(*other));
+    int useful = std::min({common, task.reuse_limit(), shared_end(task)});
     // Who computes the log-probabilities that are wanted here too hands them over with the pages.
     if (task.wants_scores() && task.top == 0 && other->wants_scores() &&
         other->first_score <= task.next_row + 1)
@@ -127,7 +127,7 @@ bool Service::Scheduler::try_admit(TaskPtr& task) {
     match = prefixes_.find(task->reading());
     task->take_scores(match.scores);
   }
-  const int shared = std::min(match.length, task->reuse_limit());
+  const int shared = std::min({match.length, task->reuse_limit(), shared_end(*task)});
   if (!fits(*task, std::span(match.pages).first(static_cast<std::size_t>(pages_of(shared))))) return false;
   task->sequence = prefixes_.open(task->reading(), match, shared);
   if (!task->ran) {

@@ -71,6 +71,11 @@ class Service::Scheduler {
   [[nodiscard]] int planned_pages(const ServiceTask& task) const;
 
   // Running (service_step.cpp).
+  [[nodiscard]] int pending_of(const ServiceTask& task) const;
+  // Up to here its tokens are what another's prompt would be.
+  [[nodiscard]] int shared_end(const ServiceTask& task) const {
+    return steps_differ_ ? task.prompt_end : task.end;
+  }
   void grant();
   void claim_pages();
   void give_back(std::size_t running);
@@ -92,6 +97,7 @@ class Service::Scheduler {
   KvCache cache_;
   PrefixCache prefixes_;
   std::unique_ptr<Forward> forward_;
+  bool steps_differ_;             // what was drawn is computed otherwise than what is read
   int room_;                      // longest sequence
   std::list<Client> clients_;     // that have something in the queue; whose turn it is first
   std::deque<TaskPtr> returned_;  // that ran and had to make room, the oldest first

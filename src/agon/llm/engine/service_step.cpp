@@ -36,6 +36,13 @@ bool Service::Scheduler::step() {
   return works;
 }
 
+// Tokens that may be read together. Where steps are computed otherwise than prompts, one that comes back
+// reads its prompt as a prompt and then, as steps, what it had drawn.
+int Service::Scheduler::pending_of(const ServiceTask& task) const {
+  const int from = length(task);
+  return (steps_differ_ && from < task.prompt_end ? task.prompt_end : task.end) - from;
+}
+
 // Every generation's next token, and of prompts as much as the budget allows: page by page, the clients in
 // turn. Of a client's prompts the one that has the least left to read and the oldest take turns: short ones
 // are soon done, equal ones one after another, and a long one is not put off for ever.
@@ -47,7 +54,7 @@ void Service::Scheduler::grant() {
   };
   std::vector<Reader> readers;
   for (const TaskPtr& task : running_) {
-    const int pending = task->end - length(*task);
+    const int pending = pending_of(*task);
     task->granted = pending == 1 ? 1 : 0;
     if (pending == 1) continue;
     auto reader = std::ranges::find(readers, task->client, &Reader::client);
@@ -68,7 +75,7 @@ void Service::Scheduler::grant() {
       ServiceTask* chosen = nullptr;
       int left = 0;
       for (ServiceTask* task : reader.tasks) {
-        const int its = task->end - length(*task) - task->granted;
+        const int its = pending_of(*task) - task->granted;
         if (its == 0 || (makes_logits(*task) && logit_rows == 0)) continue;
         if (chosen != nullptr && (oldest || its >= left)) continue;
         chosen = task;
@@ -118,7 +125,7 @@ void Service::Scheduler::give_back(std::size_t index) {
 
 void Service::Scheduler::keep(ServiceTask& task, bool partial) {
   if (!task.shares()) return;
-  const auto read = static_cast<std::size_t>(length(task));
+  const auto read = static_cast<std::size_t>(std::min(length(task), shared_end(task)));
   std::vector<TokenScore> scores;
   if (!task.scores.empty()) {
     scores = task.scores;
@@ -130,17 +137,23 @@ void Service::Scheduler::keep(ServiceTask& task, bool partial) {
 void Service::Scheduler::run_text() {
   Batch batch;
   std::vector<Share> shares;
-  for (const TaskPtr& task : running_) {
-    if (task->is_embedding() || task->granted == 0) continue;
+  const auto add = [&](ServiceTask& task, bool step) {
     const int row = static_cast<int>(batch.tokens.size());
-    const int from = length(*task);
-    const auto tokens = std::span(task->tokens)
-                            .subspan(static_cast<std::size_t>(from), static_cast<std::size_t>(task->granted));
+    const int from = length(task);
+    const auto tokens = std::span(task.tokens)
+                            .subspan(static_cast<std::size_t>(from), static_cast<std::size_t>(task.granted));
     batch.tokens.insert(batch.tokens.end(), tokens.begin(), tokens.end());
-    batch.segments.push_back({task->sequence, task->granted});
+    batch.segments.push_back({task.sequence, task.granted, step});
     const std::size_t first_logit = batch.logit_rows.size();
-    task->want(batch, row, from, task->granted);
-    shares.push_back({task.get(), from, row, first_logit, batch.logit_rows.size()});
+    task.want(batch, row, from, task.granted);
+    shares.push_back({&task, from, row, first_logit, batch.logit_rows.size()});
+  };
+  // Those of a kind side by side, as they go through the layers together.
+  for (const bool step : {true, false}) {
+    for (const TaskPtr& task : running_) {
+      const bool steps = length(*task) >= task->prompt_end;
+      if (!task->is_embedding() && task->granted > 0 && steps == step) add(*task, step);
+    }
   }
   if (shares.empty()) return;
   if (const Status status = forward_->run(batch, result_); !status) {
