@@ -103,8 +103,7 @@ TEST_F(Stories, SameSeedSameBytesOnAnyThreadsAndAfterAnything) {
 TEST_F(Stories, ConstrainedTextIsOneOfTheConstraints) {
   const auto engine = open_stories();
   GenerationOptions options;
-  options.constraint =
-      Constraint::from_regex(" (one|two) (dogs?|cats?)\\.", engine->tokenizer()).value();
+  options.constraint = Constraint::from_regex(" (one|two) (dogs?|cats?)\\.", engine->tokenizer()).value();
   // The end needs no token that ends a generation, and no run of the model after the last one.
   const Generation chosen = run(*engine, "Lily had", options);
   EXPECT_THAT(chosen.text, testing::MatchesRegex(" (one|two) (dogs?|cats?)\\."));
@@ -113,7 +112,9 @@ TEST_F(Stories, ConstrainedTextIsOneOfTheConstraints) {
 
   options.constraint = Constraint::from_json_schema(R"({"type": "object", "properties": {
       "name": {"type": "string", "maxLength": 8}, "age": {"type": "integer", "minimum": 1, "maximum": 99}},
-      "required": ["name", "age"]})", engine->tokenizer()).value();
+      "required": ["name", "age"]})",
+                                                    engine->tokenizer())
+                           .value();
   for (std::uint64_t seed = 0; seed < 10; ++seed) {
     options.sampler = {.temperature = 1.5, .repetition_penalty = 1.2, .seed = seed};
     const Generation person = run(*engine, seed % 2 == 0 ? "Tim" : "", options);
