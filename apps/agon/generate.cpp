@@ -22,7 +22,8 @@ struct GenerateCommand {
   SamplingOptions sampling;
   std::string prompt, file, system, output = "-";
   std::vector<std::string> choices;
-  bool raw = false, json = false;
+  std::string json_schema, regex;
+  bool raw = false, json = false, json_object = false;
 };
 
 std::string dumped(const ordered_json& json) {
@@ -75,7 +76,26 @@ Result<std::string> choose(llm::Engine& engine, const GenerateCommand& c, const 
   return dumped(json);
 }
 
+// What the answer may be; none: anything.
+Result<std::shared_ptr<const llm::Constraint>> constraint(const llm::Engine& engine,
+                                                          const GenerateCommand& c) {
+  const llm::Tokenizer& tokenizer = engine.tokenizer();
+  if (!c.regex.empty()) {
+    auto made = llm::Constraint::from_regex(c.regex, tokenizer);
+    if (!made) made.error().kind = ErrorKind::kUsage;
+    return made;
+  }
+  if (c.json_object) return llm::Constraint::any_json_object(tokenizer);
+  if (c.json_schema.empty()) return nullptr;
+  AGON_ASSIGN(const std::string schema, read_file(c.json_schema, std::uint64_t{1} << 20));
+  auto made = llm::Constraint::from_json_schema(schema, tokenizer);
+  if (!made) made.error().file = c.json_schema;
+  return made;
+}
+
 Result<std::string> generate(llm::Engine& engine, const GenerateCommand& c, const std::string& prompt) {
+  llm::GenerationOptions options = c.sampling.generation();
+  AGON_ASSIGN(options.constraint, constraint(engine, c));
   std::vector<llm::Token> tokens;
   if (c.raw) {
     tokens = engine.tokenizer().encode(prompt);
@@ -97,7 +117,7 @@ Result<std::string> generate(llm::Engine& engine, const GenerateCommand& c, cons
     if (stream && !piece.empty()) written = print(std::string(piece));
     return written.has_value();
   };
-  AGON_ASSIGN(const llm::Generation result, session.generate(tokens, c.sampling.generation(), sink));
+  AGON_ASSIGN(const llm::Generation result, session.generate(tokens, options, sink));
   AGON_TRY(written);
   if (stream) AGON_TRY(print("\n"));
   if (!c.llm.quiet) {
@@ -105,6 +125,12 @@ Result<std::string> generate(llm::Engine& engine, const GenerateCommand& c, cons
       fmt::print(stderr, "agon: {} tokens were cut off the prompt's front\n", result.cut_tokens);
     if (result.reason == llm::StopReason::kContext)
       fmt::print(stderr, "agon: the context of {} tokens is full\n", engine.context());
+  }
+  // A schema promises something to whoever reads the answer.
+  if (options.constraint && !c.json &&
+      (result.reason == llm::StopReason::kMaxTokens || result.reason == llm::StopReason::kContext)) {
+    return fail(fmt::format("the answer is cut after {} tokens and not complete under its constraint",
+                            result.tokens.size()));
   }
   if (!c.json) return stream ? std::string() : result.text + "\n";
   const double drawn = static_cast<double>(result.tokens.size());
@@ -123,6 +149,9 @@ Status run(const GenerateCommand& c) {
   if (c.raw && !c.system.empty()) return wrong_call("--raw has no place for --system");
   if (c.raw && !c.llm.template_name.empty())
     return wrong_call("--raw and --template are given", "one of them");
+  if (int{!c.choices.empty()} + int{!c.json_schema.empty()} + int{!c.regex.empty()} + int{c.json_object} > 1)
+    return wrong_call("more than one of --choice, --json-schema, --json-object and --regex is given",
+                      "one of them");
   for (const std::string& choice : c.choices)
     if (choice.empty()) return wrong_call("an empty --choice has no probability");
   AGON_TRY(check_outputs({c.output}));
@@ -153,6 +182,13 @@ void add_generate_command(CLI::App& app, int& exit_code) {
                    "probabilities decide")
       ->delimiter(',')
       ->type_name("TEXT,...");
+  generate
+      ->add_option("--json-schema", c->json_schema,
+                   "Allow only JSON that is valid under the schema in this file")
+      ->type_name("FILE");
+  generate->add_flag("--json-object", c->json_object, "Allow only a JSON object");
+  generate->add_option("--regex", c->regex, "Allow only what matches this regular expression as a whole")
+      ->type_name("PATTERN");
   generate->add_option("-o,--output", c->output, "Where the answer goes")
       ->type_name("OUT")
       ->capture_default_str();

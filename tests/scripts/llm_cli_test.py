@@ -120,6 +120,34 @@ class Stories(Scratch):
         self.assertLessEqual(set(drawn), set(choices))
         self.assertGreater(len(set(drawn)), 1)
 
+    def test_constrained_answers(self):
+        words = ["generate", "-m", "s.gguf", "--raw", "A girl:", "--temperature", "1"]
+        self.path("person.json", json.dumps({
+            "type": "object", "required": ["name", "age"], "properties": {
+                "name": {"type": "string", "maxLength": 8}, "age": {"type": "integer", "minimum": 1, "maximum": 99}}}))
+        for seed in range(5):
+            person = json.loads(self.works(*words, "--json-schema", "person.json", "--seed", seed))
+            self.assertEqual(list(person), ["name", "age"])
+            self.assertLessEqual(len(person["name"]), 8)
+            self.assertIn(person["age"], range(1, 100))
+        self.assertRegex(self.works(*words, "--regex", "(yes|no)[!?]"), r"^(yes|no)[!?]\n$")
+        run = json.loads(self.works(*words, "--regex", "[ab]{3}", "--json"))
+        self.assertRegex(run["text"], "^[ab]{3}$")
+        self.assertEqual(run["stopped_by"], "end")
+        # Cut, it is not what was promised.
+        run = agon(*words, "--json-schema", "person.json", "-n", "4", cwd=self.folder)
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("cut after 4 tokens and not complete", run.stderr)
+        self.fails(1, "not complete", *words, "--json-object", "-n", "4", "-o", "cut.json")
+        self.assertFalse((self.folder / "cut.json").exists())
+        cut = json.loads(self.works(*words, "--json-object", "-n", "4", "--json"))
+        self.assertEqual(cut["stopped_by"], "length")
+        self.path("bad.json", '{"properties": {"a": {"not": {}}}}')
+        self.fails(1, "bad.json: the JSON schema at '/properties/a': the keyword 'not' is not supported",
+                   *words, "--json-schema", "bad.json")
+        self.fails(1, "none.json", *words, "--json-schema", "none.json")
+        self.fails(2, "byte 1 of the regular expression: lookaround is not supported", *words, "--regex", "a(?=b)")
+
     # ---- chat
 
     def test_chat_from_a_pipe(self):
@@ -303,6 +331,8 @@ class Stories(Scratch):
         for message, *words in [
             ("a prompt and --file", "generate", "--raw", "x", "--file", "y"),
             ("--raw has no place for --system", "generate", "--raw", "x", "--system", "y"),
+            ("more than one of --choice, --json-schema", "generate", "x", "--regex", "a", "--json-object"),
+            ("more than one of --choice, --json-schema", "generate", "x", "--choice", "a", "--json-schema", "b"),
             ("an empty --choice", "generate", "--raw", "x", "--choice", ""),
             ("nothing to score", "score"),
             ("items and --perplexity", "score", "one.jsonl", "--perplexity", "y"),

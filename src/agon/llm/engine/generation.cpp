@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <optional>
 
 #include "agon/base/check.h"
 #include "agon/base/random.h"
@@ -150,21 +151,30 @@ Result<Generation> Session::generate(std::span<const Token> prompt, const Genera
   }
   const auto first = Clock::now();
   Sampler sampler(options.sampler);
-  for (const Token token : prompt) sampler.accept(token);
+  for (const Token token : prompt) sampler.accept_prompt(token);
   Utf8Stream characters;
   StopFilter filter(options.stop);
   const auto give = [&](const std::string& text) {
     result.text += text;
     return !sink || sink(text);
   };
-  // A text that starts with the answer has no space before its first word.
-  bool at_start = std::ranges::all_of(prompt, [&](Token token) { return token == special.bos; });
+  std::optional<ConstraintState> constrained;
+  if (options.constraint) constrained = options.constraint->start();
+  // A text that starts with the answer has no space before its first word, unless a constraint asked for it.
+  bool at_start =
+      !constrained && std::ranges::all_of(prompt, [&](Token token) { return token == special.bos; });
   for (;;) {
-    const Token token = sampler.sample(result_.logits);
+    if (constrained && constrained->must_end()) {
+      result.reason = StopReason::kEnd;
+      break;
+    }
+    const Token token =
+        constrained ? sampler.sample(result_.logits, constrained->allowed()) : sampler.sample(result_.logits);
     if (std::ranges::binary_search(special.end_of_generation, token)) {
       result.reason = StopReason::kEnd;
       break;
     }
+    if (constrained) AGON_TRY(constrained->advance(token));
     result.tokens.push_back(token);
     sampler.accept(token);
     const std::string piece =
@@ -178,6 +188,8 @@ Result<Generation> Session::generate(std::span<const Token> prompt, const Genera
       result.reason = StopReason::kStopString;
       break;
     }
+    // Before the limits, and before the model is run for a token that none is wanted after.
+    if (constrained && constrained->must_end()) continue;
     if (options.max_tokens > 0 && result.tokens.size() >= static_cast<std::size_t>(options.max_tokens)) {
       result.reason = StopReason::kMaxTokens;
       break;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agon/base/error.h"
+#include "agon/llm/constrain/constraint.h"
 #include "agon/llm/engine/engine.h"
 #include "agon/llm/engine/scoring.h"
 #include "agon/llm/model/sampler.h"
@@ -21,6 +22,10 @@ struct GenerationOptions {
   std::vector<std::string> stop = {};  ///< Texts that end the answer; they are not part of it.
   int max_tokens = 0;                  ///< 0: until the context is full.
   bool truncate = false;               ///< Cut too long a prompt at its front in place of refusing it.
+  /// What the text may be; none: anything. Made with the engine's tokenizer. The text is then byte for byte
+  /// one of the constraint's, or the beginning of one where a limit or a stop string cuts it; it ends, by
+  /// kEnd, as soon as nothing can follow.
+  std::shared_ptr<const Constraint> constraint = {};
 };
 
 enum class StopReason : std::uint8_t { kEnd, kStopString, kMaxTokens, kContext, kInterrupted };

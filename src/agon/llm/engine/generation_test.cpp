@@ -100,6 +100,41 @@ TEST_F(Stories, SameSeedSameBytesOnAnyThreadsAndAfterAnything) {
   EXPECT_NE(run(*one, "Lily and Tom", options).tokens, expected.tokens);
 }
 
+TEST_F(Stories, ConstrainedTextIsOneOfTheConstraints) {
+  const auto engine = open_stories();
+  GenerationOptions options;
+  options.constraint = Constraint::from_regex(" (one|two) (dogs?|cats?)\\.", engine->tokenizer()).value();
+  // The end needs no token that ends a generation, and no run of the model after the last one.
+  const Generation chosen = run(*engine, "Lily had", options);
+  EXPECT_THAT(chosen.text, testing::MatchesRegex(" (one|two) (dogs?|cats?)\\."));
+  EXPECT_EQ(chosen.reason, StopReason::kEnd);
+  EXPECT_EQ(engine->tokenizer().decode(chosen.tokens), chosen.text.substr(1));
+
+  options.constraint = Constraint::from_json_schema(R"({"type": "object", "properties": {
+      "name": {"type": "string", "maxLength": 8}, "age": {"type": "integer", "minimum": 1, "maximum": 99}},
+      "required": ["name", "age"]})",
+                                                    engine->tokenizer())
+                           .value();
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    options.sampler = {.temperature = 1.5, .repetition_penalty = 1.2, .seed = seed};
+    const Generation person = run(*engine, seed % 2 == 0 ? "Tim" : "", options);
+    EXPECT_THAT(person.text, testing::StartsWith("{\"name\":"));
+    EXPECT_THAT(person.text, testing::EndsWith("}"));
+    EXPECT_EQ(person.reason, StopReason::kEnd);
+    EXPECT_EQ(run(*engine, seed % 2 == 0 ? "Tim" : "", options).tokens, person.tokens);
+  }
+  // A limit cuts it: then it is the beginning of such a text.
+  options.max_tokens = 5;
+  const Generation cut = run(*engine, "Tim", options);
+  EXPECT_EQ(cut.reason, StopReason::kMaxTokens);
+  EXPECT_EQ(cut.tokens.size(), 5U);
+  // A constraint that allows the end and more leaves it to the model.
+  options = {.max_tokens = 30};
+  options.constraint = Constraint::from_regex("[^q]*", engine->tokenizer()).value();
+  EXPECT_EQ(run(*engine, "Once upon a time", options).text,
+            run(*engine, "Once upon a time", {.max_tokens = 30}).text);
+}
+
 TEST_F(Stories, StopsAtAStopStringAndLeavesItOut) {
   const auto engine = open_stories();
   const std::string whole = run(*engine, "Once upon a time", {.max_tokens = 60}).text;

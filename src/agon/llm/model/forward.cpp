@@ -81,7 +81,8 @@ Status Forward::run(const Batch& batch, BatchResult& result) {
   for (const std::int32_t token : batch.tokens) AGON_CHECK(token >= 0 && token < config.vocabulary);
   const bool hidden = batch.stop_layer >= 0;
   AGON_CHECK(batch.stop_layer <= config.layer_count());
-  result.logits.assign(hidden ? 0 : batch.logit_rows.size() * wide(config.vocabulary), 0.0F);
+  result.logits.resize(hidden ? 0 : batch.logit_rows.size() * wide(config.vocabulary));
+  result.log_totals.resize(hidden ? 0 : batch.logit_rows.size());
   result.scores.assign(hidden ? 0 : batch.targets.size(), {});
   result.hidden.assign(hidden ? wide(total) * wide(embedding_) : 0, 0.0F);
   target_logits_.assign(batch.targets.size(), 0.0F);

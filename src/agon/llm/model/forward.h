@@ -47,10 +47,13 @@ struct Batch {
 struct TargetScore {
   double logprob;     ///< Natural logarithm.
   std::int32_t best;  ///< The most probable token there; the lowest of equals.
+  double best_logprob;
 };
 
 struct BatchResult {
-  std::vector<float> logits;        ///< logit_rows.size() * V.
+  std::vector<float> logits;  ///< logit_rows.size() * V.
+  /// As logit_rows: log(sum(exp(logits))), so that logit - log_total is what a target's logprob would be.
+  std::vector<double> log_totals;
   std::vector<TargetScore> scores;  ///< As targets.
   std::vector<float> hidden;        ///< Rows * E, after stop_layer layers and before the final norm.
 };

@@ -81,6 +81,7 @@ void Forward::merge_scores(const Piece& piece, const Batch& batch, BatchResult& 
   const auto wanted = piece.wanted.size();
   if (wanted == 0) return;
   const std::size_t chunks = summaries_.size() / wanted;
+  auto logit = std::ranges::lower_bound(batch.logit_rows, piece.first_row);
   auto target = std::ranges::lower_bound(batch.targets, piece.first_row, {}, &Batch::Target::row);
   for (std::size_t i = 0; i < wanted; ++i) {
     const ChunkSummary* parts = summaries_.data() + i * chunks;
@@ -98,9 +99,15 @@ void Forward::merge_scores(const Piece& piece, const Batch& batch, BatchResult& 
     }
     const double log_total = static_cast<double>(largest) + std::log(sum);
     const auto top = static_cast<std::int32_t>(best) * kChunk + parts[best].place;
-    for (; target != batch.targets.end() && target->row == piece.first_row + piece.wanted[i]; ++target) {
+    const int row = piece.first_row + piece.wanted[i];
+    if (logit != batch.logit_rows.end() && *logit == row) {
+      result.log_totals[static_cast<std::size_t>(logit - batch.logit_rows.begin())] = log_total;
+      ++logit;
+    }
+    for (; target != batch.targets.end() && target->row == row; ++target) {
       const auto index = static_cast<std::size_t>(target - batch.targets.begin());
-      result.scores[index] = {static_cast<double>(target_logits_[index]) - log_total, top};
+      result.scores[index] = {static_cast<double>(target_logits_[index]) - log_total, top,
+                              static_cast<double>(largest) - log_total};
     }
   }
 }

@@ -45,7 +45,13 @@ std::int32_t KvCache::take_page() {
   return page;
 }
 
+void KvCache::retain(std::int32_t page) {
+  AGON_CHECK(users_[static_cast<std::size_t>(page)] > 0);
+  ++users_[static_cast<std::size_t>(page)];
+}
+
 void KvCache::release(std::int32_t page) {
+  AGON_CHECK(users_[static_cast<std::size_t>(page)] > 0);
   if (--users_[static_cast<std::size_t>(page)] == 0) free_.push_back(page);
 }
 
@@ -61,13 +67,17 @@ int KvCache::open() {
 
 Result<int> KvCache::fork(int sequence, int length) {
   AGON_CHECK(length >= 0 && length <= this->length(sequence));
+  const auto shared = static_cast<std::size_t>((length + kPageTokens - 1) / kPageTokens);
+  const std::vector<std::int32_t> pages(sequences_[index(sequence)].pages);
+  return adopt(std::span(pages).first(shared), length);
+}
+
+int KvCache::adopt(std::span<const std::int32_t> pages, int length) {
+  AGON_CHECK(static_cast<int>(pages.size()) == (length + kPageTokens - 1) / kPageTokens);
+  for (const std::int32_t page : pages) retain(page);
   const int result = open();
-  Sequence& to = sequences_[index(result)];
-  const Sequence& from = sequences_[index(sequence)];
-  const int shared = (length + kPageTokens - 1) / kPageTokens;
-  to.pages.assign(from.pages.begin(), from.pages.begin() + shared);
-  for (const std::int32_t page : to.pages) ++users_[static_cast<std::size_t>(page)];
-  to.length = length;
+  sequences_[index(result)].pages.assign(pages.begin(), pages.end());
+  sequences_[index(result)].length = length;
   return result;
 }
 
@@ -89,14 +99,24 @@ void KvCache::truncate(int sequence, int length) {
   it.length = length;
 }
 
+// A shared page that is only partly filled must be our own before it is written on.
+bool KvCache::copies(const Sequence& it, int count) const {
+  return count > 0 && it.length % kPageTokens != 0 && users_[static_cast<std::size_t>(it.pages.back())] > 1;
+}
+
+int KvCache::pages_for(int sequence, int count) const {
+  const Sequence& it = sequences_[index(sequence)];
+  AGON_CHECK(it.open && count >= 0);
+  return (it.length + count + kPageTokens - 1) / kPageTokens - static_cast<int>(it.pages.size()) +
+         (copies(it, count) ? 1 : 0);
+}
+
 Status KvCache::extend(int sequence, int count) {
   Sequence& it = sequences_[index(sequence)];
   AGON_CHECK(it.open && count >= 0);
   const auto wanted = static_cast<std::size_t>((it.length + count + kPageTokens - 1) / kPageTokens);
-  // A shared page that is only partly filled must be our own before it is written on.
-  const bool copy =
-      count > 0 && it.length % kPageTokens != 0 && users_[static_cast<std::size_t>(it.pages.back())] > 1;
-  if (wanted - it.pages.size() + (copy ? 1 : 0) > free_.size()) {
+  const bool copy = copies(it, count);
+  if (pages_for(sequence, count) > free_pages()) {
     return fail(fmt::format("the cache of {} tokens is full", users_.size() * kPageTokens));
   }
   if (copy) {

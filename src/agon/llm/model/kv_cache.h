@@ -28,12 +28,20 @@ class KvCache {
   [[nodiscard]] int open();
   /// A new sequence that begins with the first `length` positions of another, sharing its pages.
   [[nodiscard]] Result<int> fork(int sequence, int length);
+  /// A new sequence of `length` positions that lie in these pages, which it shares with whoever holds them.
+  [[nodiscard]] int adopt(std::span<const std::int32_t> pages, int length);
   void close(int sequence);
   /// Forgets what lies beyond `length` positions.
   void truncate(int sequence, int length);
   /// Makes room for `count` more positions and counts them as there; an error when the pool is used up, which
   /// leaves the sequence as it was.
   [[nodiscard]] Status extend(int sequence, int count);
+  /// Free pages that extend(sequence, count) takes.
+  [[nodiscard]] int pages_for(int sequence, int count) const;
+
+  /// Holds a page of some sequence beyond the sequence's life, until it is released as often.
+  void retain(std::int32_t page);
+  void release(std::int32_t page);
 
   [[nodiscard]] int length(int sequence) const { return sequences_[index(sequence)].length; }
   [[nodiscard]] std::span<const std::int32_t> pages(int sequence) const {
@@ -63,12 +71,13 @@ class KvCache {
     return static_cast<std::size_t>(head) * (key_bytes_ + value_bytes_);
   }
   [[nodiscard]] std::int32_t take_page();
-  void release(std::int32_t page);
+  // Is the last page, partly filled and shared, to be copied before `count` positions are written?
+  [[nodiscard]] bool copies(const Sequence& it, int count) const;
 
   CacheType type_ = CacheType::kF16;
   std::size_t key_bytes_ = 0, value_bytes_ = 0, page_stride_ = 0;
   std::vector<AlignedBytes> layers_;
-  std::vector<std::int32_t> users_;  // how many sequences use a page
+  std::vector<std::int32_t> users_;  // how many sequences and holders use a page
   std::vector<std::int32_t> free_;
   std::vector<Sequence> sequences_;
 };

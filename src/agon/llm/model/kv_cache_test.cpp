@@ -62,6 +62,7 @@ class Model {
     int needed = (length + count + 15) / 16 - (length + 15) / 16;
     if (count > 0 && length % 16 != 0 && users(cache_.pages(sequence).back()) > 1) ++needed;
     const int free = cache_.free_pages();
+    RC_ASSERT(cache_.pages_for(sequence, count) == needed);
     const std::vector<std::int32_t> before(cache_.pages(sequence).begin(), cache_.pages(sequence).end());
     const Status status = cache_.extend(sequence, count);
     RC_ASSERT(status.has_value() == (needed <= free));
@@ -208,6 +209,28 @@ TEST(KvCache, NeedsAFreePageToGoOnFromASharedOne) {
   cache.close(first);
   EXPECT_TRUE(cache.extend(second, 12));
   EXPECT_FALSE(cache.extend(second, 1));
+}
+
+TEST(KvCache, PagesOutliveTheirSequenceWhileTheyAreHeld) {
+  KvCache cache = KvCache::create(small_config(), CacheType::kF16, 64).value();
+  const int first = cache.open();
+  ASSERT_TRUE(cache.extend(first, 20));
+  const std::vector<std::int32_t> pages(cache.pages(first).begin(), cache.pages(first).end());
+  for (const std::int32_t page : pages) cache.retain(page);
+  cache.close(first);
+  EXPECT_EQ(cache.free_pages(), 2);
+  const int second = cache.adopt(pages, 18);
+  EXPECT_EQ(cache.length(second), 18);
+  EXPECT_EQ(cache.free_pages(), 2);
+  EXPECT_EQ(cache.pages_for(second, 0), 0);
+  EXPECT_EQ(cache.pages_for(second, 1), 1);  // a copy
+  EXPECT_EQ(cache.pages_for(second, 15), 2);
+  ASSERT_TRUE(cache.extend(second, 1));
+  EXPECT_EQ(cache.pages(second)[0], pages[0]);
+  EXPECT_NE(cache.pages(second)[1], pages[1]);
+  cache.close(second);
+  for (const std::int32_t page : pages) cache.release(page);
+  EXPECT_EQ(cache.free_pages(), 4);
 }
 
 TEST(KvCache, HasRoomForTheTokensAskedFor) {

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include "agon/base/check.h"
 
@@ -13,8 +15,15 @@ namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
-bool before(float logit, std::int32_t token, float other_logit, std::int32_t other_token) {
-  return logit > other_logit || (logit == other_logit && token < other_token);
+bool is_allowed(std::span<const std::uint64_t> allowed, std::size_t token) {
+  return token / 64 < allowed.size() && (allowed[token / 64] >> (token % 64) & 1) != 0;
+}
+
+// What is taken when no logit is a number.
+std::int32_t lowest_allowed(std::span<const std::uint64_t> allowed) {
+  for (std::size_t word = 0; word < allowed.size(); ++word)
+    if (allowed[word] != 0) return static_cast<std::int32_t>(64 * word) + std::countr_zero(allowed[word]);
+  return 0;
 }
 
 Status in_range(bool holds, const char* name, double value, const char* expected) {
@@ -35,8 +44,19 @@ Status SamplerOptions::check() const {
   AGON_TRY(in_range(min_p >= 0 && min_p <= 1, "min-p", min_p, "0 to 1"));
   AGON_TRY(in_range(repetition_penalty > 0 && repetition_penalty <= 1e6, "repetition penalty",
                     repetition_penalty, "above 0, up to 1e6"));
-  return in_range(repeat_last >= -1, "number of last tokens that the repetition penalty looks at",
-                  repeat_last, "-1 for all, or 0 and more");
+  AGON_TRY(in_range(repeat_last >= -1, "number of last tokens that the repetition penalty looks at",
+                    repeat_last, "-1 for all, or 0 and more"));
+  AGON_TRY(in_range(frequency_penalty >= -2 && frequency_penalty <= 2, "frequency penalty", frequency_penalty,
+                    "-2 to 2"));
+  AGON_TRY(in_range(presence_penalty >= -2 && presence_penalty <= 2, "presence penalty", presence_penalty,
+                    "-2 to 2"));
+  std::set<std::int32_t> seen;
+  for (const LogitBias& one : logit_bias) {
+    AGON_TRY(in_range(one.token >= 0, "token of a logit bias", one.token, "0 or more"));
+    AGON_TRY(in_range(one.bias >= -100 && one.bias <= 100, "logit bias", one.bias, "-100 to 100"));
+    AGON_TRY(in_range(seen.insert(one.token).second, "token of two logit biases", one.token, "each once"));
+  }
+  return {};
 }
 
 Sampler::Sampler(const SamplerOptions& options) : options_(options), random_(options.seed) {
@@ -44,96 +64,140 @@ Sampler::Sampler(const SamplerOptions& options) : options_(options), random_(opt
 }
 
 void Sampler::accept(std::int32_t token) {
+  accept_prompt(token);
+  if (options_.frequency_penalty != 0 || options_.presence_penalty != 0) ++drawn_[token];
+}
+
+void Sampler::accept_prompt(std::int32_t token) {
   if (options_.repetition_penalty == 1.0 || options_.repeat_last == 0) return;
   recent_.push_back(token);
   if (options_.repeat_last > 0 && recent_.size() > static_cast<std::size_t>(options_.repeat_last))
     recent_.pop_front();
 }
 
-std::span<const float> Sampler::penalised(std::span<const float> logits) const {
-  if (recent_.empty()) return logits;
+std::span<const float> Sampler::adjusted(std::span<const float> logits,
+                                         std::span<const std::uint64_t> allowed) const {
+  if (recent_.empty() && drawn_.empty() && options_.logit_bias.empty() && allowed.empty()) return logits;
   adjusted_.assign(logits.begin(), logits.end());
-  const float penalty = static_cast<float>(options_.repetition_penalty);
-  for (const std::int32_t token : recent_) {
-    if (token < 0 || static_cast<std::size_t>(token) >= logits.size()) continue;
-    // From the untouched logit, so that a token counts once however often it was said.
-    const float logit = logits[static_cast<std::size_t>(token)];
-    adjusted_[static_cast<std::size_t>(token)] = logit > 0 ? logit / penalty : logit * penalty;
+  if (!allowed.empty()) {
+    for (std::size_t i = 0; i < logits.size(); ++i)
+      if (!is_allowed(allowed, i)) adjusted_[i] = kNever;
   }
+  const auto known = [&](std::int32_t token) {
+    return token >= 0 && static_cast<std::size_t>(token) < logits.size();
+  };
+  // In double, rounded once; minus infinity and what is no number stay as they are.
+  const auto add = [&](std::int32_t token, double what) {
+    float& logit = adjusted_[static_cast<std::size_t>(token)];
+    logit = static_cast<float>(static_cast<double>(logit) + what);
+  };
+  for (const LogitBias& one : options_.logit_bias)
+    if (known(one.token)) add(one.token, one.bias);
+  const float penalty = static_cast<float>(options_.repetition_penalty);
+  // A token counts once however often it was said.
+  const std::set<std::int32_t> said(recent_.begin(), recent_.end());
+  for (const std::int32_t token : said) {
+    if (!known(token)) continue;
+    float& logit = adjusted_[static_cast<std::size_t>(token)];
+    logit = logit > 0 ? logit / penalty : logit * penalty;
+  }
+  for (const auto& [token, count] : drawn_)
+    if (known(token)) add(token, -(count * options_.frequency_penalty + options_.presence_penalty));
   return adjusted_;
 }
 
-// Steps 1 to 4. Ordered, most probable first, if there is any filter; by id if not.
-std::vector<Sampler::Scored> Sampler::remaining(std::span<const float> raw) const {
-  AGON_CHECK(!raw.empty());
-  const std::span<const float> logits = penalised(raw);
-  const auto larger = [](const Scored& a, const Scored& b) {
-    return before(a.logit, a.token, b.logit, b.token);
-  };
-  std::vector<Scored> kept;
-  if (options_.top_k > 0 && static_cast<std::size_t>(options_.top_k) < logits.size()) {
-    // A heap of the best so far, the worst of them in front: most logits need one comparison.
-    const std::size_t count = static_cast<std::size_t>(options_.top_k);
-    kept.reserve(count + 1);
-    for (std::size_t i = 0; i < logits.size(); ++i) {
-      const Scored next = {.logit = logits[i], .token = static_cast<std::int32_t>(i)};
-      if (!(next.logit > kNever)) continue;
-      if (kept.size() == count && !larger(next, kept.front())) continue;
-      kept.push_back(next);
-      std::ranges::push_heap(kept, larger);
-      if (kept.size() > count) {
-        std::ranges::pop_heap(kept, larger);
-        kept.pop_back();
-      }
-    }
-  } else {
-    kept.reserve(logits.size());
-    for (std::size_t i = 0; i < logits.size(); ++i)
-      if (logits[i] > kNever) kept.push_back({.logit = logits[i], .token = static_cast<std::int32_t>(i)});
-  }
-  if (kept.empty()) return {{.logit = 0, .token = 0}};
-  const bool filtered = options_.top_k > 0 || options_.top_p < 1 || options_.min_p > 0;
-  if (!filtered) return kept;
-
-  const double top = static_cast<double>(std::ranges::min_element(kept, larger)->logit);
-  double sum = 0;
-  if (options_.top_p < 1)
-    for (const Scored& s : kept) sum += std::exp(static_cast<double>(s.logit) - top);
-  // Min-p first, as it leaves less to sort: both cut the same descending list, so the shorter piece stays.
-  if (options_.min_p > 0) {
-    const double floor = top + std::log(options_.min_p);
-    std::erase_if(kept, [&](const Scored& s) { return static_cast<double>(s.logit) < floor; });
-  }
-  std::size_t sorted = 0;
-  double seen = 0;
-  while (options_.top_p < 1 && sorted < kept.size()) {
-    // Sort only as far as probability reaches.
-    const std::size_t end = std::min(kept.size(), std::max<std::size_t>(64, 4 * sorted));
-    const auto from = kept.begin() + static_cast<std::ptrdiff_t>(sorted),
-               to = kept.begin() + static_cast<std::ptrdiff_t>(end);
-    std::partial_sort(from, to, kept.end(), larger);
-    for (; sorted < end; ++sorted) {
-      seen += std::exp(static_cast<double>(kept[sorted].logit) - top);
-      if (seen >= options_.top_p * sum) {
-        kept.resize(sorted + 1);
-        return kept;
-      }
+// Step 2: a heap of the best so far, the worst of them in front: most logits need one comparison.
+std::vector<TokenLogit> Sampler::largest(std::span<const float> logits) const {
+  const auto count = static_cast<std::size_t>(options_.top_k);
+  std::vector<TokenLogit> kept;
+  kept.reserve(std::min(count, logits.size()) + 1);
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const TokenLogit next = {.logit = logits[i], .token = static_cast<std::int32_t>(i)};
+    if (!(next.logit > kNever)) continue;
+    if (kept.size() == count && !more_probable(next, kept.front())) continue;
+    kept.push_back(next);
+    std::ranges::push_heap(kept, more_probable);
+    if (kept.size() > count) {
+      std::ranges::pop_heap(kept, more_probable);
+      kept.pop_back();
     }
   }
-  if (sorted < kept.size()) std::ranges::sort(kept, larger);
+  std::ranges::sort_heap(kept, more_probable);
   return kept;
 }
 
-std::vector<Sampler::Candidate> Sampler::candidates(std::span<const float> logits) const {
-  if (options_.temperature == 0) return {{.token = greedy_token(penalised(logits)), .probability = 1.0}};
-  std::vector<Scored> kept = remaining(logits);
-  std::ranges::sort(
-      kept, [](const Scored& a, const Scored& b) { return before(a.logit, a.token, b.logit, b.token); });
+// Step 3 for the whole vocabulary. Only the band in which p is reached has to be in order.
+std::vector<TokenLogit> Sampler::nucleus(std::span<const float> logits, const LogitTotal& total) const {
+  const double target = options_.top_p * total.sum, top = static_cast<double>(total.largest);
+  leading_bands(logits, total.largest, 1.0, target, bands_);
+  double before_band = 0;
+  std::size_t begin = 0;
+  for (const std::size_t end : bands_.ends) {
+    double seen = before_band;
+    for (std::size_t i = begin; i < end; ++i)
+      seen += std::exp(static_cast<double>(bands_.tokens[i].logit) - top);
+    if (seen >= target) {
+      std::sort(bands_.tokens.begin() + static_cast<std::ptrdiff_t>(begin),
+                bands_.tokens.begin() + static_cast<std::ptrdiff_t>(end), more_probable);
+      double upto = before_band;
+      for (std::size_t i = begin; i < end; ++i) {
+        upto += std::exp(static_cast<double>(bands_.tokens[i].logit) - top);
+        if (upto >= target)
+          return {bands_.tokens.begin(), bands_.tokens.begin() + static_cast<std::ptrdiff_t>(i) + 1};
+      }
+    }
+    before_band = seen;
+    begin = end;
+  }
+  return bands_.tokens;
+}
+
+// Steps 2 to 4, in an order that depends on nothing but the logits; empty when no logit is a number.
+std::vector<TokenLogit> Sampler::remaining(std::span<const float> logits) const {
+  AGON_CHECK(!logits.empty());
+  std::vector<TokenLogit> kept;
+  float top = kNever;
+  if (options_.top_k > 0 && static_cast<std::size_t>(options_.top_k) < logits.size()) {
+    kept = largest(logits);
+    if (kept.empty()) return kept;
+    top = kept.front().logit;
+    double sum = 0, seen = 0;
+    const auto weight = [&](const TokenLogit& s) {
+      return std::exp(static_cast<double>(s.logit) - static_cast<double>(top));
+    };
+    for (const TokenLogit& s : kept) sum += weight(s);
+    for (std::size_t i = 0; i < kept.size() && options_.top_p < 1; ++i)
+      if ((seen += weight(kept[i])) >= options_.top_p * sum) kept.resize(i + 1);
+  } else {
+    const LogitTotal total = total_of(logits, 1.0, scratch_);
+    top = total.largest;
+    if (!(top > kNever)) return kept;
+    if (options_.top_p < 1) {
+      kept = nucleus(logits, total);
+    } else {
+      for (std::size_t i = 0; i < logits.size(); ++i)
+        if (logits[i] > kNever) kept.push_back({.logit = logits[i], .token = static_cast<std::int32_t>(i)});
+    }
+  }
+  // Top-p and min-p cut the same descending list, so the shorter piece stays.
+  if (options_.min_p > 0) {
+    const double floor = static_cast<double>(top) + std::log(options_.min_p);
+    std::erase_if(kept, [&](const TokenLogit& s) { return static_cast<double>(s.logit) < floor; });
+  }
+  return kept;
+}
+
+std::vector<Sampler::Candidate> Sampler::candidates(std::span<const float> logits,
+                                                    std::span<const std::uint64_t> allowed) const {
+  if (options_.temperature == 0) return {{.token = greedy(logits, allowed), .probability = 1.0}};
+  std::vector<TokenLogit> kept = remaining(adjusted(logits, allowed));
+  if (kept.empty()) return {{.token = lowest_allowed(allowed), .probability = 1.0}};
+  std::ranges::sort(kept, more_probable);
   const double top = static_cast<double>(kept.front().logit);
   double sum = 0;
   std::vector<Candidate> out;
   out.reserve(kept.size());
-  for (const Scored& s : kept) {
+  for (const TokenLogit& s : kept) {
     const double weight = std::exp((static_cast<double>(s.logit) - top) / options_.temperature);
     sum += weight;
     out.push_back({.token = s.token, .probability = weight});
@@ -142,19 +206,41 @@ std::vector<Sampler::Candidate> Sampler::candidates(std::span<const float> logit
   return out;
 }
 
-std::int32_t Sampler::sample(std::span<const float> logits) {
-  if (options_.temperature == 0) return greedy_token(penalised(logits));
-  const std::vector<Scored> kept = remaining(logits);
-  double top = -std::numeric_limits<double>::infinity(), sum = 0;
-  for (const Scored& s : kept) top = std::max(top, static_cast<double>(s.logit));
-  std::vector<double> upto;
-  upto.reserve(kept.size());
-  for (const Scored& s : kept)
-    upto.push_back(sum += std::exp((static_cast<double>(s.logit) - top) / options_.temperature));
-  // The first whose share of the line reaches beyond the point drawn.
-  const auto found = std::ranges::upper_bound(upto, random_.uniform() * sum);
-  const auto index = std::min(found - upto.begin(), static_cast<std::ptrdiff_t>(kept.size()) - 1);
-  return kept[static_cast<std::size_t>(index)].token;
+std::int32_t Sampler::greedy(std::span<const float> logits, std::span<const std::uint64_t> allowed) const {
+  const std::int32_t best = greedy_token(adjusted(logits, allowed));
+  const bool may = allowed.empty() || is_allowed(allowed, static_cast<std::size_t>(best));
+  return may ? best : lowest_allowed(allowed);
+}
+
+std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std::uint64_t> allowed) {
+  if (options_.temperature == 0) return greedy(logits, allowed);
+  const std::span<const float> mine = adjusted(logits, allowed);
+  const bool filtered = options_.top_k > 0 || options_.top_p < 1 || options_.min_p > 0;
+  double top = 0, sum = 0;
+  const auto weight = [&](const TokenLogit& s) {
+    return std::exp((static_cast<double>(s.logit) - top) / options_.temperature);
+  };
+  if (filtered) {
+    bands_.tokens = remaining(mine);
+    top = -std::numeric_limits<double>::infinity();
+    for (const TokenLogit& s : bands_.tokens) top = std::max(top, static_cast<double>(s.logit));
+    for (const TokenLogit& s : bands_.tokens) sum += weight(s);
+  } else {
+    const LogitTotal total = total_of(mine, 1 / options_.temperature, scratch_);
+    top = static_cast<double>(total.largest);
+    sum = total.sum;
+    bands_.tokens.clear();
+  }
+  const double point = random_.uniform() * sum;
+  // Of a whole vocabulary only as much is looked at as the point drawn asks for: mostly a few tokens.
+  if (!filtered && top > static_cast<double>(kNever))
+    leading_bands(mine, static_cast<float>(top), 1 / options_.temperature, point, bands_);
+  if (bands_.tokens.empty()) return lowest_allowed(allowed);
+  // The first whose share of the line reaches beyond the point.
+  double upto = 0;
+  for (const TokenLogit& s : bands_.tokens)
+    if ((upto += weight(s)) > point) return s.token;
+  return bands_.tokens.back().token;
 }
 
 std::int32_t greedy_token(std::span<const float> logits) {

@@ -101,6 +101,45 @@ TEST(Sampler, TheRepetitionPenaltyCountsATokenOnce) {
   EXPECT_EQ(sampler.sample(logits), 0);
 }
 
+TEST(Sampler, PenaltiesCountWhatWasDrawnAndBiasIsAdded) {
+  const std::vector<float> logits = {2, -1, 0.5, 1.5};
+  const auto adjusted = [&](const SamplerOptions& options, const std::vector<std::int32_t>& prompt,
+                            const std::vector<std::int32_t>& drawn) {
+    Sampler sampler(options);
+    for (const std::int32_t token : prompt) sampler.accept_prompt(token);
+    for (const std::int32_t token : drawn) sampler.accept(token);
+    std::vector<double> out(logits.size());
+    for (const Sampler::Candidate& c : sampler.candidates(logits))
+      out[static_cast<std::size_t>(c.token)] = std::log(c.probability);
+    for (std::size_t i = 1; i < out.size(); ++i) out[i] += 2 - out[0];  // token 0 is left alone below
+    out[0] = 2;
+    return out;
+  };
+  const auto near = [](const std::vector<double>& got, const std::vector<double>& expected) {
+    for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], 1e-6) << i;
+  };
+  // OpenAI: logit -= count * frequency + (count > 0) * presence, of drawn tokens.
+  near(adjusted({.temperature = 1, .frequency_penalty = 0.5}, {1, 1, 2}, {3, 3, 1}), {2, -1.5, 0.5, 0.5});
+  near(adjusted({.temperature = 1, .presence_penalty = 0.5}, {2}, {3, 3, 1}), {2, -1.5, 0.5, 1});
+  near(adjusted({.temperature = 1, .frequency_penalty = -1, .presence_penalty = 2}, {}, {3, 3, 1}),
+       {2, -2, 0.5, 1.5});
+  near(adjusted({.temperature = 1, .logit_bias = {{1, 5}, {3, -2}, {77, 3}}}, {}, {}), {2, 4, 0.5, -0.5});
+  // The bias comes before the repetition penalty, the others after it.
+  near(adjusted({.temperature = 1,
+                 .repetition_penalty = 2,
+                 .frequency_penalty = 0.25,
+                 .logit_bias = {{1, 5}, {3, -2}}},
+                {1}, {3}),
+       {2, 2, 0.5, -1.25});
+  // Greedy choice too.
+  EXPECT_EQ(Sampler({.logit_bias = {{2, 10}}}).sample(logits), 2);
+  Sampler greedy({.presence_penalty = 1});
+  greedy.accept_prompt(0);
+  EXPECT_EQ(greedy.sample(logits), 0);
+  greedy.accept(0);
+  EXPECT_EQ(greedy.sample(logits), 3);
+}
+
 // Draws follow candidates(): Pearson's chi-square over 20,000 draws of a fixed seed stays below the 99.9th
 // percentile (13 degrees of freedom at most: 34.5).
 TEST(Sampler, DrawsFollowTheProbabilities) {
@@ -160,6 +199,12 @@ TEST(Sampler, RefusesOptionsOutOfRange) {
   EXPECT_THAT(says({.min_p = 2}), HasSubstr("min-p is 2"));
   EXPECT_THAT(says({.repetition_penalty = 0}), HasSubstr("repetition penalty is 0"));
   EXPECT_THAT(says({.repeat_last = -2}), HasSubstr("is -2"));
+  EXPECT_THAT(says({.frequency_penalty = 2.5}), HasSubstr("frequency penalty is 2.5 (expected -2 to 2)"));
+  EXPECT_THAT(says({.presence_penalty = -3}), HasSubstr("presence penalty is -3"));
+  EXPECT_THAT(says({.logit_bias = {{1, 101}}}), HasSubstr("logit bias is 101"));
+  EXPECT_THAT(says({.logit_bias = {{-1, 1}}}), HasSubstr("token of a logit bias is -1"));
+  EXPECT_THAT(says({.logit_bias = {{1, 1}, {1, 2}}}), HasSubstr("token of two logit biases is 1"));
+  EXPECT_THAT(says({.logit_bias = {{1, std::nan("")}}}), HasSubstr("logit bias is nan"));
 }
 
 // The plain way: sort everything, then cut by each definition in turn.
@@ -192,6 +237,48 @@ RC_GTEST_PROP(Sampler, AgreesWithSortingEverything, ()) {
                                   .top_p = (*rc::gen::inRange(1, 1000) + 0.37) / 1000.0,
                                   .min_p = *rc::gen::inRange(0, 3) * 0.0137};
   RC_ASSERT(kept(options, logits) == naive(options, logits));
+}
+
+TEST(Sampler, TokensThatAreNotAllowedAreNeverChosen) {
+  const std::vector<std::uint64_t> odd = {0b1010};
+  Sampler greedy({});
+  EXPECT_EQ(greedy.sample(std::vector<float>{9, 1, 8, 2, 7}, odd), 3);
+  EXPECT_EQ(greedy.sample(std::vector<float>{9, -kInfinity, 8, NAN}, odd), 1);  // the lowest allowed
+  Sampler drawing({.temperature = 1, .seed = 1});
+  EXPECT_EQ(drawing.sample(std::vector<float>{9, -kInfinity, 8, NAN}, odd), 1);
+  // Behind the end of the mask nothing is allowed.
+  std::vector<float> long_logits(200, 5.0F);
+  EXPECT_EQ(greedy.sample(long_logits, odd), 1);
+  // A penalty lifts no token that is not allowed.
+  Sampler penalty({.repetition_penalty = 0.5});
+  penalty.accept(0);
+  EXPECT_EQ(penalty.sample(std::vector<float>{1, 0, 0, 0.5F}, odd), 3);
+}
+
+RC_GTEST_PROP(Sampler, AMaskIsTheSameAsLogitsOfMinusInfinity, ()) {
+  Random random(*rc::gen::arbitrary<std::uint64_t>());
+  const std::size_t size = 1 + random.below(300);
+  std::vector<float> logits, masked;
+  std::vector<std::uint64_t> allowed((size + 63) / 64);
+  const std::size_t always = random.below(size);
+  for (std::size_t i = 0; i < size; ++i) {
+    const bool may = i == always || random.below(3) == 0;
+    logits.push_back(static_cast<float>(random.below(40)) / 4 - 5);
+    masked.push_back(may ? logits.back() : -kInfinity);
+    if (may) allowed[i / 64] |= std::uint64_t{1} << (i % 64);
+  }
+  SamplerOptions options = {.temperature = static_cast<double>(random.below(2)),
+                            .top_k = static_cast<int>(random.below(20)),
+                            .top_p = random.below(2) == 0 ? 1.0 : 0.8,
+                            .min_p = random.below(2) == 0 ? 0.0 : 0.05,
+                            .repetition_penalty = 1.3};
+  Sampler with(options), without(options);
+  for (int step = 0; step < 20; ++step) {
+    const std::int32_t token = with.sample(logits, allowed);
+    RC_ASSERT(token == without.sample(masked));
+    with.accept(token);
+    without.accept(token);
+  }
 }
 
 TEST(LogSoftmax, ClosedForms) {

@@ -1,7 +1,10 @@
 #include "agon/llm/tokenizer/tokenizer.h"
 
+#include <mutex>
+
 #include "agon/llm/gguf/parse.h"
 #include "agon/llm/tokenizer/text_model.h"
+#include "agon/llm/tokenizer/token_trie.h"
 
 namespace agon::llm {
 namespace {
@@ -24,6 +27,8 @@ struct Tokenizer::State {
   SpecialMatcher matcher;
   std::unique_ptr<TextModel> model;
   mutable ScratchPool pool;
+  mutable std::once_flag trie_once;
+  mutable std::shared_ptr<const TokenTrie> trie;
 
   void append_piece(Token token, bool special, std::string& out) const;
 };
@@ -156,5 +161,10 @@ int Tokenizer::vocabulary() const { return state_->vocabulary.size(); }
 const SpecialTokens& Tokenizer::special() const { return state_->vocabulary.special(); }
 const std::string& Tokenizer::name() const { return state_->name; }
 Token Tokenizer::find(std::string_view text) const { return state_->vocabulary.find(text); }
+
+std::shared_ptr<const TokenTrie> Tokenizer::trie() const {
+  std::call_once(state_->trie_once, [&] { state_->trie = std::make_shared<const TokenTrie>(*this); });
+  return state_->trie;
+}
 
 }  // namespace agon::llm

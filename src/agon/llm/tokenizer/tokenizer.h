@@ -29,6 +29,8 @@ struct EncodeOptions {
   bool parse_special = false;  ///< Read "<|im_end|>" in the text as the control token, not as its letters.
 };
 
+class TokenTrie;
+
 /// A tokenizer is immutable and may be used from many threads.
 class Tokenizer {
  public:
@@ -57,6 +59,8 @@ class Tokenizer {
   [[nodiscard]] const std::string& name() const;
   /// The token whose stored text is exactly `text` ("<|im_start|>"), or kNoToken.
   [[nodiscard]] Token find(std::string_view text) const;
+  /// All tokens by their bytes; made when it is first asked for, and outlives the tokenizer.
+  [[nodiscard]] std::shared_ptr<const TokenTrie> trie() const;
 
  private:
   struct State;
