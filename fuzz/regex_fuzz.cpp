@@ -12,8 +12,8 @@ using namespace agon;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size > 2000) return 0;
-  const auto constraint = llm::Constraint::from_regex({reinterpret_cast<const char*>(data), size},
-                                                      fuzz::constraint_tokenizer());
+  const auto constraint =
+      llm::Constraint::from_regex({reinterpret_cast<const char*>(data), size}, fuzz::constraint_tokenizer());
   if (!constraint) {
     AGON_CHECK(!constraint.error().message.empty() && is_valid_utf8(constraint.error().to_string()));
     return 0;

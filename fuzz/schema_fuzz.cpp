@@ -1,5 +1,5 @@
-// JSON Schemas by strangers: refused, or compiled to an automaton that writes nothing but JSON. The first byte
-// of an input decides whether it is a schema or choices, one a line.
+// JSON Schemas by strangers: refused, or compiled to an automaton that writes nothing but JSON. The first
+// byte of an input decides whether it is a schema or choices, one a line.
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>

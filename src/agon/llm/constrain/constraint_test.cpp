@@ -22,7 +22,8 @@ const char* const kSchema = R"({"type": "object", "properties": {"name": {"type"
   "tags": {"type": "array", "items": {"enum": ["a", "abc", "aab", "\u65e5"]}}, "more": {"type": "object"}},
   "required": ["name"]})";
 
-SharedConstraint choices(const std::vector<std::string>& texts, const Tokenizer& tokenizer = odd_tokenizer()) {
+SharedConstraint choices(const std::vector<std::string>& texts,
+                         const Tokenizer& tokenizer = odd_tokenizer()) {
   auto made = Constraint::from_choices(texts, tokenizer);
   EXPECT_TRUE(made) << made.error().to_string();
   return *made;
@@ -75,7 +76,8 @@ TEST(Constraint, MasksAreWhatTryingEachTokenSays) {
     const std::vector<std::pair<SharedConstraint, SharedConstraint>> pairs = {
         {schema(kSchema, tokenizer), schema(kSchema, *bytes_only)},
         {schema("{}", tokenizer), schema("{}", *bytes_only)},
-        {regex("(the |[a-m]+\\s?|[^a-z]){3,9}", tokenizer), regex("(the |[a-m]+\\s?|[^a-z]){3,9}", *bytes_only)},
+        {regex("(the |[a-m]+\\s?|[^a-z]){3,9}", tokenizer),
+         regex("(the |[a-m]+\\s?|[^a-z]){3,9}", *bytes_only)},
         {choices({"yes", "no", "not at all"}, tokenizer), choices({"yes", "no", "not at all"}, *bytes_only)}};
     for (const auto& [constraint, twin] : pairs) {
       Random random(3);
@@ -126,7 +128,8 @@ TEST(Constraint, ChoicesAreThoseTextsAndNoOthers) {
   EXPECT_THAT(refused({}), HasSubstr("no choices"));
   EXPECT_THAT(refused({"a", ""}), HasSubstr("choice 2 is empty"));
   EXPECT_THAT(refused({"\xFF"}), HasSubstr("choice 1 is not UTF-8"));
-  EXPECT_THAT(refused(std::vector<std::string>(10'001, "a")), HasSubstr("10001 texts, 1 more than the limit of 10000"));
+  EXPECT_THAT(refused(std::vector<std::string>(10'001, "a")),
+              HasSubstr("10001 texts, 1 more than the limit of 10000"));
   EXPECT_THAT(refused({std::string(2'000'000, 'a')}), HasSubstr("limit of 1048576"));
 }
 
@@ -157,11 +160,13 @@ TEST(Constraint, EndsExactlyWhereTheTextIsComplete) {
 // What cannot be written to its end is not begun.
 TEST(Constraint, BytesWithoutTokensAreNeverPromised) {
   const auto no_x = make_tokenizer({"ax", "xy", "abx"}, "x");
-  EXPECT_THAT(Constraint::from_regex("a(x|y)", *make_tokenizer({}, "xy")).error().to_string(), HasSubstr("no text"));
+  EXPECT_THAT(Constraint::from_regex("a(x|y)", *make_tokenizer({}, "xy")).error().to_string(),
+              HasSubstr("no text"));
   const SharedConstraint constraint = regex("a(b|xz)", *no_x);
   ConstraintState state = constraint->start();
   std::vector<std::string> pieces;
-  for (const Token token : tokens_of(state.allowed(), no_x->vocabulary())) pieces.push_back(no_x->piece(token));
+  for (const Token token : tokens_of(state.allowed(), no_x->vocabulary()))
+    pieces.push_back(no_x->piece(token));
   EXPECT_THAT(pieces, ElementsAre("a"));
   // Characters whose second byte has no token.
   const auto no_a9 = make_tokenizer({}, "\xA9");
@@ -240,8 +245,7 @@ TEST(Constraint, ThreadsShareIt) {
   std::vector<std::string> got(4);
   {
     std::vector<std::jthread> threads;
-    for (std::size_t t = 0; t < got.size(); ++t)
-      threads.emplace_back([&, t] { got[t] = run(shared, t); });
+    for (std::size_t t = 0; t < got.size(); ++t) threads.emplace_back([&, t] { got[t] = run(shared, t); });
   }
   for (std::size_t t = 0; t < got.size(); ++t) EXPECT_EQ(got[t], run(schema(kSchema), t));
 }

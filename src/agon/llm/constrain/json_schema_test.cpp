@@ -88,35 +88,42 @@ std::string random_schema(Random& random, int depth) {
     case 0: {
       const int low = number();
       return fmt::format(R"({{"type": "integer", "{}": {}, "maximum": {}}})",
-                         random.below(2) ? "minimum" : "exclusiveMinimum", low, low + 1 + static_cast<int>(random.below(500)));
+                         random.below(2) ? "minimum" : "exclusiveMinimum", low,
+                         low + 1 + static_cast<int>(random.below(500)));
     }
     case 1: {
       const int low = number();
       return fmt::format(R"({{"type": "number", "{}": {}, "{}": {}}})",
                          random.below(2) ? "minimum" : "exclusiveMinimum", low,
-                         random.below(2) ? "maximum" : "exclusiveMaximum", low + 1 + static_cast<int>(random.below(50)));
+                         random.below(2) ? "maximum" : "exclusiveMaximum",
+                         low + 1 + static_cast<int>(random.below(50)));
     }
     case 2:
-      return fmt::format(R"({{"type": ["string", "null"], "minLength": {}, "maxLength": {}}})", random.below(3), 3 + random.below(4));
+      return fmt::format(R"({{"type": ["string", "null"], "minLength": {}, "maxLength": {}}})",
+                         random.below(3), 3 + random.below(4));
     case 3:
       return R"({"enum": ["x", "xy", 1, null]})";
     case 4:
       return random.below(3) == 0 ? "true" : R"({"type": "boolean"})";
     case 5:
-      return fmt::format(R"({{"type": "array", "items": {}, "minItems": {}{}}})", random_schema(random, depth - 1),
-                         random.below(3), random.below(2) ? R"(, "maxItems": 3)" : "");
+      return fmt::format(R"({{"type": "array", "items": {}, "minItems": {}{}}})",
+                         random_schema(random, depth - 1), random.below(3),
+                         random.below(2) ? R"(, "maxItems": 3)" : "");
     case 6:
-      return fmt::format(R"({{"anyOf": [{}, {}]}})", random_schema(random, depth - 1), random_schema(random, depth - 1));
+      return fmt::format(R"({{"anyOf": [{}, {}]}})", random_schema(random, depth - 1),
+                         random_schema(random, depth - 1));
     default: {
       std::string properties, required;
       for (const char* name : {"a", "ab", "b\\n", "c"}) {
         if (random.below(2) == 0) continue;
-        properties += fmt::format(R"({}"{}": {})", properties.empty() ? "" : ", ", name, random_schema(random, depth - 1));
+        properties += fmt::format(R"({}"{}": {})", properties.empty() ? "" : ", ", name,
+                                  random_schema(random, depth - 1));
         if (random.below(2) == 0) required += fmt::format(R"({}"{}")", required.empty() ? "" : ", ", name);
       }
-      const char* const further[] = {"", R"(, "additionalProperties": false)", R"(, "additionalProperties": {"type": "null"})"};
-      return fmt::format(R"({{"type": "object", "properties": {{{}}}, "required": [{}]{}}})", properties, required,
-                         further[random.below(3)]);
+      const char* const further[] = {"", R"(, "additionalProperties": false)",
+                                     R"(, "additionalProperties": {"type": "null"})"};
+      return fmt::format(R"({{"type": "object", "properties": {{{}}}, "required": [{}]{}}})", properties,
+                         required, further[random.below(3)]);
     }
   }
 }
@@ -139,35 +146,53 @@ TEST(JsonSchema, WhatIsAllowedAndWhatIsNot) {
     std::vector<std::string> yes, no;
   };
   const std::string deep = std::string(62, '[') + std::string(62, ']');
-  for (const Case& c : std::vector<Case>{
-           {"{}",
-            {"1", "-0.5e+10", "\"\"", "null", "[]", "{}", R"({"a": [1, {"b": null}],"c":"\ud83d\ude00\u00e9\\\/"})", deep},
-            {"", "01", "1.", ".5", "+1", "nul", "\"\n\"", R"("\ud83d")", R"("\x")", "[1,]", "{\"a\"}", " 1", "1 ", "{ }", "[1 ,2]",
-             "[1,  2]", "1e999", "\"\x7F", std::string(70, '[') + std::string(70, ']')}},
-           {R"({"type": "object"})", {"{}", R"({"": {}})"}, {"[]", "1", "null"}},
-           {R"({"type": "object", "properties": {"a": true, "b": true}})",
-            {"{}", R"({"a":1})", R"({"b":1})", R"({"a":1,"b":2})"},
-            {R"({"b":1,"a":2})", R"({"a":1,})", R"({,"a":1})", R"({"c":1})", R"({"a":1,"a":1})"}},
-           {R"({"properties": {"a": {"const": 1}, "abc": {"const": 1}}, "additionalProperties": {"const": 2}})",
-            {R"({"a":1})", R"({"ab":2})", R"({"a":1,"abc":1,"x":2,"":2})", R"({"abcd":2})", "{\"\xC3\xA9\":2}"},
-            {R"({"a":2})", R"({"abc":2})", R"({"ab":1})", R"({"\u0061":2})"}},
-           {R"({"type": "integer"})", {"0", "-1", "999999999999999999"}, {"1.0", "1e3", "-", "1000000000000000000", "00"}},
-           {R"({"type": "integer", "minimum": 9223372036854775807})", {}, {"1"}},
-           {R"({"type": "integer", "minimum": 0.5, "maximum": 2.5})", {"1", "2"}, {"0", "3"}},
-           {R"({"type": "integer", "minimum": -1e300, "maximum": 5})", {"-999999999999999999", "5"}, {"6"}},
-           {R"({"type": "string", "maxLength": 2})",
-            {"\"\"", "\"\xE6\x97\xA5\xF0\x9F\x98\x80\"", R"("\n\"")", R"("\u0000\u001f")"},
-            {R"("abc")", R"("\u00e9")"}},
-           {R"({"type": "string", "pattern": "^\\s$"})", {"\" \"", R"("\t")", "\"\xC2\xA0\""}, {"\"\t\"", R"("a")", R"("  ")"}},
-           {R"({"type": "string", "format": "date"})", {R"("2024-02-28")", R"("2023-12-31")"}, {R"("2023-02-30")", R"("2023-13-01")"}},
-           {R"({"type": "string", "format": "date-time"})", {R"("2024-02-28T23:59:59.5Z")", R"("2024-02-28T23:59:59+02:00")"}, {R"("2024-02-28")"}},
-           {R"({"type": "string", "format": "uuid"})", {R"("123e4567-e89b-12d3-a456-426614174000")"}, {R"("123e4567")"}},
-           {R"({"type": "string", "format": "ipv4"})", {R"("255.0.19.1")"}, {R"("256.0.0.1")", R"("1.2.3")", R"("01.2.3.4")"}},
-           {R"({"type": "string", "format": "email"})", {R"("a.b@example.org")"}, {R"("@x")"}},
-           {R"({"type": "string", "format": "time"})", {R"("00:00:00Z")"}, {R"("24:00:00Z")"}},
-           {R"({"enum": [1.0, "a"]})", {"1.0", R"("a")"}, {"\"b\""}},
-           {kTree, {R"({"value":1,"children":[{"value":2,"next":null}],"next":{"value":3}})"}, {R"({"children":[]})", "null"}},
-       }) {
+  for (
+      const Case& c : std::vector<Case>{
+          {"{}",
+           {"1", "-0.5e+10", "\"\"", "null", "[]", "{}",
+            R"({"a": [1, {"b": null}],"c":"\ud83d\ude00\u00e9\\\/"})", deep},
+           {"", "01", "1.", ".5", "+1", "nul", "\"\n\"", R"("\ud83d")", R"("\x")", "[1,]", "{\"a\"}", " 1",
+            "1 ", "{ }", "[1 ,2]", "[1,  2]", "1e999", "\"\x7F",
+            std::string(70, '[') + std::string(70, ']')}},
+          {R"({"type": "object"})", {"{}", R"({"": {}})"}, {"[]", "1", "null"}},
+          {R"({"type": "object", "properties": {"a": true, "b": true}})",
+           {"{}", R"({"a":1})", R"({"b":1})", R"({"a":1,"b":2})"},
+           {R"({"b":1,"a":2})", R"({"a":1,})", R"({,"a":1})", R"({"c":1})", R"({"a":1,"a":1})"}},
+          {R"({"properties": {"a": {"const": 1}, "abc": {"const": 1}}, "additionalProperties": {"const": 2}})",
+           {R"({"a":1})", R"({"ab":2})", R"({"a":1,"abc":1,"x":2,"":2})", R"({"abcd":2})",
+            "{\"\xC3\xA9\":2}"},
+           {R"({"a":2})", R"({"abc":2})", R"({"ab":1})", R"({"\u0061":2})"}},
+          {R"({"type": "integer"})",
+           {"0", "-1", "999999999999999999"},
+           {"1.0", "1e3", "-", "1000000000000000000", "00"}},
+          {R"({"type": "integer", "minimum": 9223372036854775807})", {}, {"1"}},
+          {R"({"type": "integer", "minimum": 0.5, "maximum": 2.5})", {"1", "2"}, {"0", "3"}},
+          {R"({"type": "integer", "minimum": -1e300, "maximum": 5})", {"-999999999999999999", "5"}, {"6"}},
+          {R"({"type": "string", "maxLength": 2})",
+           {"\"\"", "\"\xE6\x97\xA5\xF0\x9F\x98\x80\"", R"("\n\"")", R"("\u0000\u001f")"},
+           {R"("abc")", R"("\u00e9")"}},
+          {R"({"type": "string", "pattern": "^\\s$"})",
+           {"\" \"", R"("\t")", "\"\xC2\xA0\""},
+           {"\"\t\"", R"("a")", R"("  ")"}},
+          {R"({"type": "string", "format": "date"})",
+           {R"("2024-02-28")", R"("2023-12-31")"},
+           {R"("2023-02-30")", R"("2023-13-01")"}},
+          {R"({"type": "string", "format": "date-time"})",
+           {R"("2024-02-28T23:59:59.5Z")", R"("2024-02-28T23:59:59+02:00")"},
+           {R"("2024-02-28")"}},
+          {R"({"type": "string", "format": "uuid"})",
+           {R"("123e4567-e89b-12d3-a456-426614174000")"},
+           {R"("123e4567")"}},
+          {R"({"type": "string", "format": "ipv4"})",
+           {R"("255.0.19.1")"},
+           {R"("256.0.0.1")", R"("1.2.3")", R"("01.2.3.4")"}},
+          {R"({"type": "string", "format": "email"})", {R"("a.b@example.org")"}, {R"("@x")"}},
+          {R"({"type": "string", "format": "time"})", {R"("00:00:00Z")"}, {R"("24:00:00Z")"}},
+          {R"({"enum": [1.0, "a"]})", {"1.0", R"("a")"}, {"\"b\""}},
+          {kTree,
+           {R"({"value":1,"children":[{"value":2,"next":null}],"next":{"value":3}})"},
+           {R"({"children":[]})", "null"}},
+      }) {
     const auto made = Constraint::from_json_schema(c.schema, odd_tokenizer());
     if (c.yes.empty()) {
       EXPECT_FALSE(made) << c.schema;
@@ -186,11 +211,13 @@ TEST(JsonSchema, IntervalsOfIntegersAreExact) {
     const std::int64_t high = low + static_cast<std::int64_t>(random.below(i % 3 == 0 ? 12 : 1500));
     const SharedConstraint constraint = regex(constrain::integer_pattern({low, high}));
     for (std::int64_t x = -1300; x <= 2900; x += x > low - 20 && x < high + 20 ? 1 : 7)
-      ASSERT_EQ(accepts(constraint, fmt::format("{}", x)), low <= x && x <= high) << low << " " << high << " " << x;
+      ASSERT_EQ(accepts(constraint, fmt::format("{}", x)), low <= x && x <= high)
+          << low << " " << high << " " << x;
     for (const char* odd : {"-0", "00", "01", "-", "", "1.0"}) EXPECT_FALSE(accepts(constraint, odd)) << odd;
   }
   for (const std::int64_t edge : {constrain::kLargest, -constrain::kLargest})
-    EXPECT_TRUE(accepts(regex(constrain::integer_pattern({-constrain::kLargest, constrain::kLargest})), fmt::format("{}", edge)));
+    EXPECT_TRUE(accepts(regex(constrain::integer_pattern({-constrain::kLargest, constrain::kLargest})),
+                        fmt::format("{}", edge)));
   EXPECT_EQ(constrain::integer_pattern({3, 2}), "");
 }
 
@@ -209,9 +236,10 @@ TEST(JsonSchema, IntervalsOfDecimalsAreExact) {
     for (int hundredths = -2000; hundredths <= 3500; ++hundredths) {
       if (hundredths < 0 && hundredths > -100 && hundredths % 10 == 0 && hundredths == 0) continue;
       const double x = hundredths / 100.0;
-      const bool inside = (interval.low_open ? x > static_cast<double>(low) : x >= static_cast<double>(low)) &&
-                          (interval.high_open ? x < static_cast<double>(high) : x <= static_cast<double>(high));
-      const std::string text = hundredths % 100 == 0 ? fmt::format("{}", hundredths / 100)
+      const bool inside =
+          (interval.low_open ? x > static_cast<double>(low) : x >= static_cast<double>(low)) &&
+          (interval.high_open ? x < static_cast<double>(high) : x <= static_cast<double>(high));
+      const std::string text = hundredths % 100 == 0  ? fmt::format("{}", hundredths / 100)
                                : hundredths % 10 == 0 ? fmt::format("{:.1f}", x)
                                                       : fmt::format("{:.2f}", x);
       ASSERT_EQ(accepts(constraint, text), inside) << pattern << " on " << text;
@@ -226,7 +254,8 @@ TEST(JsonSchema, WhatIsNotSupportedIsRefusedWithItsPlace) {
       {"{\"a\xFF\": 1}", "not JSON"},
       {"1", "the JSON schema: neither an object nor a boolean"},
       {R"({"properties": {"a": 3}})", "at '/properties/a': neither an object nor a boolean"},
-      {R"({"properties": {"a/b~c": {"not": {}}}})", "at '/properties/a~1b~0c': the keyword 'not' is not supported"},
+      {R"({"properties": {"a/b~c": {"not": {}}}})",
+       "at '/properties/a~1b~0c': the keyword 'not' is not supported"},
       {R"({"items": {"anyOf": [{}, {"if": {}}]}})", "at '/items/anyOf/1': the keyword 'if' is not supported"},
       {R"({"uniqueItems": true})", "'uniqueItems' is not supported"},
       {R"({"patternProperties": {}})", "'patternProperties' is not supported"},
@@ -254,7 +283,8 @@ TEST(JsonSchema, WhatIsNotSupportedIsRefusedWithItsPlace) {
       {R"({"properties": {"a": {}, "a": {}}})", "a property stands twice"},
       {R"({"required": "a"})", "'required' is not a list"},
       {R"({"required": [1]})", "'required' is not a list of strings"},
-      {R"({"required": ["a"], "additionalProperties": false})", "a required property is none of 'properties'"},
+      {R"({"required": ["a"], "additionalProperties": false})",
+       "a required property is none of 'properties'"},
       {R"({"anyOf": []})", "'anyOf' is empty"},
       {R"({"anyOf": {}})", "'anyOf' is not a list"},
       {R"({"anyOf": [{}], "type": "object"})", "'type' beside 'anyOf'"},
@@ -280,7 +310,8 @@ TEST(JsonSchema, WhatIsNotSupportedIsRefusedWithItsPlace) {
       {R"({"type": "array", "minItems": 3, "maxItems": 2})", "no text satisfies"},
       {R"({"type": "string", "minLength": 3, "maxLength": 2})", "no text satisfies"},
       {"false", "no text satisfies"},
-      {std::string(150, '[') + std::string(150, ']'), "150 levels of brackets, 50 more than the limit of 100"},
+      {std::string(150, '[') + std::string(150, ']'),
+       "150 levels of brackets, 50 more than the limit of 100"},
       {"{\"title\": \"" + std::string(300000, 'x') + "\"}", "more than the limit of 262144"},
   };
   for (const auto& [text, message] : cases) {
@@ -295,12 +326,15 @@ TEST(JsonSchema, WhatExplodesIsRefusedBySize) {
   std::string doubling = R"({"type": "boolean"})";
   for (int i = 0; i < 12; ++i) doubling = fmt::format(R"({{"anyOf": [{0}, {0}]}})", doubling);
   std::string wide = R"({"type": "object", "properties": {)";
-  for (int i = 0; i < 3000; ++i) wide += fmt::format(R"({}"p{}": {{"type": "string", "maxLength": 99}})", i ? "," : "", i);
-  for (const std::string& text :
-       {std::string(R"({"type": "string", "maxLength": 1000000000})"), wide + "}}",
-        std::string(R"({"type": "array", "items": {"type": "string"}, "maxItems": 1000000000000})"),
-        std::string(R"({"type": "string", "pattern": "a.{30}b"})"),
-        std::string(R"({"type": "array", "prefixItems": [{"type": "string", "maxLength": 9000}, {"type": "string", "maxLength": 9000}]})")}) {
+  for (int i = 0; i < 3000; ++i)
+    wide += fmt::format(R"({}"p{}": {{"type": "string", "maxLength": 99}})", i ? "," : "", i);
+  for (
+      const std::string& text :
+      {std::string(R"({"type": "string", "maxLength": 1000000000})"), wide + "}}",
+       std::string(R"({"type": "array", "items": {"type": "string"}, "maxItems": 1000000000000})"),
+       std::string(R"({"type": "string", "pattern": "a.{30}b"})"),
+       std::string(
+           R"({"type": "array", "prefixItems": [{"type": "string", "maxLength": 9000}, {"type": "string", "maxLength": 9000}]})")}) {
     const auto made = Constraint::from_json_schema(text, odd_tokenizer());
     ASSERT_FALSE(made) << text.substr(0, 100);
     EXPECT_THAT(made.error().to_string(), HasSubstr("limit of")) << text.substr(0, 100);

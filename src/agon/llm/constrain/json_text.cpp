@@ -37,30 +37,50 @@ void add_character(Network& network, State from, State to) {
   network.nothing(escape.add_to(network, from), to);
 }
 
-// One of the characters of a set, in one way each.
-void add_escaped(Network& network, const CodeSet& set, State from, State to) {
-  constexpr std::pair<char32_t, char> kShort[] = {{'"', '"'},  {'\\', '\\'}, {'\b', 'b'}, {'\f', 'f'},
-                                                  {'\n', 'n'}, {'\r', 'r'},  {'\t', 't'}};
-  add_utf8(network, set.without(needs_escape()), from, to);
+// A set taken apart by how JSON writes its characters.
+struct Written {
+  explicit Written(const CodeSet& set) : plain(set.without(needs_escape())) {
+    constexpr std::pair<char32_t, char> kLetters[] = {{'"', '"'},  {'\\', '\\'}, {'\b', 'b'}, {'\f', 'f'},
+                                                      {'\n', 'n'}, {'\r', 'r'},  {'\t', 't'}};
+    CodeSet others = {{0, 0x1F}};
+    for (const auto& [code, letter] : kLetters) {
+      if (set.has(code)) letters += letter;
+      others = others.without({{code, code}});
+    }
+    // By number: runs of last digits, behind "0" and behind "1".
+    for (char32_t code = 0; code < 0x20; ++code) {
+      if (!others.has(code) || !set.has(code)) continue;
+      const char digit = "0123456789abcdef"[code % 16];
+      auto& runs = numbers[code / 16];
+      if (!runs.empty() && runs.back().second + 1 == digit)
+        runs.back().second = digit;
+      else
+        runs.emplace_back(digit, digit);
+    }
+  }
+  CodeSet plain;
+  std::string letters;                            ///< Behind a backslash.
+  std::vector<std::pair<char, char>> numbers[2];  ///< Behind "\u000" and "\u001".
+};
+
+// One of the characters, in one way each.
+void add_written(Network& network, const Written& set, State from, State to) {
+  add_utf8(network, set.plain, from, to);
   const State backslash = network.text(from, "\\");
-  CodeSet rest;
-  for (char32_t code = 0; code < 0x20; ++code)
-    if (set.has(code)) rest.add(code, code);
-  for (const auto& [code, letter] : kShort) {
+  for (const char letter : set.letters) {
     const auto byte = static_cast<std::uint8_t>(letter);
-    if (set.has(code)) network.bytes(backslash, byte, byte, to);
-    rest = rest.without({{code, code}});
+    network.bytes(backslash, byte, byte, to);
   }
   const State number = network.text(backslash, "u00");
-  for (const char32_t sixteen : {0U, 16U}) {
+  for (int sixteen = 0; sixteen < 2; ++sixteen) {
     const State digit = network.text(number, sixteen == 0 ? "0" : "1");
-    for (const CodeSet::Range& range : rest.ranges())
-      for (char32_t code = range.low; code <= range.high; ++code)
-        if (code / 16 == sixteen / 16) {
-          const auto byte = static_cast<std::uint8_t>("0123456789abcdef"[code % 16]);
-          network.bytes(digit, byte, byte, to);
-        }
+    for (const auto& [first, last] : set.numbers[sixteen])
+      network.bytes(digit, static_cast<std::uint8_t>(first), static_cast<std::uint8_t>(last), to);
   }
+}
+
+void add_escaped(Network& network, const CodeSet& set, State from, State to) {
+  add_written(network, Written(set), from, to);
 }
 
 struct NameNode {
@@ -92,15 +112,15 @@ State add_string(Network& network, State from, std::uint64_t least, std::uint64_
     return network.text(loop, "\"");
   }
   // Where characters are counted each has one way to be written, which takes half of the states.
-  const CodeSet all = CodeSet::all();
+  const Written all(CodeSet::all());
   const State end = network.add();
   for (std::uint64_t i = 0; (i < least || (i < most && most != kNoMost)) && network.ok(); ++i) {
     if (i >= least) network.nothing(at, end);
     const State next = network.add();
-    add_escaped(network, all, at, next);
+    add_written(network, all, at, next);
     at = next;
   }
-  if (most == kNoMost) add_escaped(network, all, at, at);
+  if (most == kNoMost) add_written(network, all, at, at);
   network.nothing(at, end);
   return network.text(end, "\"");
 }

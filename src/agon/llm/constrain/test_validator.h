@@ -76,13 +76,15 @@ class SchemaValidator {
           if (!valid(what[i], v[i])) return false;
       }
       if (key == "items") {
-        for (std::size_t i = schema.contains("prefixItems") ? schema["prefixItems"].size() : 0; i < v.size(); ++i)
+        for (std::size_t i = schema.contains("prefixItems") ? schema["prefixItems"].size() : 0; i < v.size();
+             ++i)
           if (!valid(what, v[i])) return false;
       }
     }
     if (v.is_object()) {
       if (key == "required")
-        return std::ranges::all_of(what, [&](const Json& name) { return v.contains(name.get<std::string>()); });
+        return std::ranges::all_of(what,
+                                   [&](const Json& name) { return v.contains(name.get<std::string>()); });
       if (key == "properties") {
         for (const auto& [name, one] : what.items())
           if (v.contains(name) && !valid(one, v[name])) return false;
