@@ -52,21 +52,37 @@ std::string natural_pattern(std::int64_t low, std::int64_t high) {
   return either + ")";
 }
 
+// So many digits behind the point, that `number` with them differs from its neighbours as a double too: a
+// reader must not see 19.000000000000000004 as 19 where that is excluded.
+int exact_digits(std::int64_t number) { return 15 - static_cast<int>(fmt::format("{}", number).size()); }
+
 // Decimals from low to high, neither below 0.
 void add_magnitudes(std::vector<std::string>& either, std::string_view sign, const Interval& interval) {
   const auto [low, high, low_open, high_open] = interval;
   if (low > high) return;
-  constexpr std::string_view kFraction = R"((\.[0-9]{1,18})?)", kZero = R"((\.0)?)";
+  constexpr std::string_view kZero = R"((\.0)?)";
   if (low == high) {
     if (!low_open && !high_open) either.push_back(fmt::format("{}{}{}", sign, low, kZero));
     return;
   }
-  if (low_open)
-    either.push_back(fmt::format(R"({}{}\.[0-9]{{0,17}}[1-9])", sign, low));
-  else
-    either.push_back(fmt::format("{}{}{}", sign, low, kFraction));
-  if (low + 1 < high)
-    either.push_back(fmt::format("{}{}{}", sign, natural_pattern(low + 1, high - 1), kFraction));
+  // Whole numbers with a fraction, by how near they are to an excluded bound.
+  const auto add = [&](std::int64_t first, std::int64_t last, bool above_open, bool below_open) {
+    if (first > last) return;
+    int digits = kDigits;
+    if (above_open) digits = std::min(digits, exact_digits(first));
+    if (below_open) digits = std::min(digits, exact_digits(last + 1));
+    const std::string whole = fmt::format("{}{}", sign, natural_pattern(first, last));
+    if (digits > 0 && above_open)
+      either.push_back(fmt::format(R"({}\.[0-9]{{0,{}}}[1-9])", whole, digits - 1));
+    else if (digits > 0)
+      either.push_back(fmt::format(R"({}(\.[0-9]{{1,{}}})?)", whole, digits));
+    else if (!above_open)
+      either.push_back(whole);
+  };
+  const bool one = low + 1 == high;
+  add(low, low, low_open, one && high_open);
+  add(low + 1, high_open ? high - 2 : high - 1, false, false);
+  if (high_open && !one) add(high - 1, high - 1, false, true);
   if (!high_open) either.push_back(fmt::format("{}{}{}", sign, high, kZero));
 }
 
