@@ -15,12 +15,12 @@ constexpr std::uint32_t kMaxRepeats = 1'000'000;               ///< In one repet
 constexpr int kMaxGroups = 100;       ///< Groups inside groups in a regular expression.
 constexpr int kMaxSchemaDepth = 100;  ///< Levels of brackets in a JSON Schema.
 constexpr int kMaxNesting = 64;       ///< Rules inside rules in a generated text: open JSON values, mostly.
-constexpr std::size_t kMaxReadings = 32;         ///< Readings of one text that are followed side by side.
-constexpr std::size_t kMaxSteps = 1'000'000;     ///< States and edges before they are made deterministic,
-constexpr std::size_t kMaxStates = 100'000;      ///< states from then on,
+constexpr std::size_t kMaxReadings = 32;        ///< Readings of one text that are followed side by side.
+constexpr std::size_t kMaxSteps = 1'000'000;    ///< States and edges before they are made deterministic,
+constexpr std::size_t kMaxStates = 100'000;     ///< states from then on,
 constexpr std::size_t kMaxCells = 8'000'000;    ///< entries of their table,
 constexpr std::size_t kMaxWork = 20'000'000;    ///< edges looked at to get there,
-constexpr std::size_t kMaxMembers = 5'000'000;   ///< and numbers held meanwhile.
+constexpr std::size_t kMaxMembers = 5'000'000;  ///< and numbers held meanwhile.
 constexpr std::size_t kMemory = std::size_t{64} << 20;  ///< Bytes remembered before all is forgotten.
 /// Digits of a number: all of them fit into 64 bits, or a double.
 constexpr int kDigits = 18;
