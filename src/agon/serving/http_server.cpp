@@ -279,7 +279,8 @@ void HttpServer::State::serve(Connection& connection) {
     const auto goes_on = [&] {
       const std::lock_guard lock(mutex);
       // When connections become scarce nobody keeps one for later.
-      return head->keep_alive && !stopping && connections <= options.max_connections - options.max_connections / 4;
+      return head->keep_alive && !stopping &&
+             connections <= options.max_connections - options.max_connections / 4;
     };
     if (const auto early = handler.check(*head, connection.remote())) {
       // The body, if there is one, is not read.

@@ -21,8 +21,8 @@ constexpr int kMaxJsonDepth = 64;
 constexpr std::size_t kMaxJsonContainers = 1 << 16;
 
 /// The object that a body is. Refused, with byte, line and column (all but the byte counted from 1): broken
-/// JSON, ill-formed UTF-8, a name twice in one object, more than kMaxJsonDepth levels or kMaxJsonContainers, numbers beyond a
-/// double, anything behind the object. Memory is at most a fixed multiple of the body.
+/// JSON, ill-formed UTF-8, a name twice in one object, more than kMaxJsonDepth levels or kMaxJsonContainers,
+/// numbers beyond a double, anything behind the object. Memory is at most a fixed multiple of the body.
 [[nodiscard]] ApiResult<Json> parse_json_body(std::string_view body);
 
 /// "a list", "a string", ... for messages.
