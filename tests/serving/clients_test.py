@@ -24,7 +24,7 @@ def enter_environment():
     python, done = folder / "bin/python", folder / "done"
     if not done.exists() or done.read_text() != REQUIREMENTS.read_text():
         for command in ([sys.executable, "-m", "venv", folder],
-                        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS]):
+                        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1", "-r", REQUIREMENTS]):
             run = subprocess.run(command, capture_output=True, text=True)
             if run.returncode != 0:
                 print(f"skipped: the clients cannot be installed here: {' '.join(run.stderr.split()[-40:])}")
