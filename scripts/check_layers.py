@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 LAYERS = ["base", "text", "data", "stats", "report", "llm"]
-PILLARS = ["preference", "ranking", "judging", "auditing", "benchmarking", "arena"]
+PILLARS = ["preference", "ranking", "judging", "auditing", "benchmarking", "arena", "serving"]
 SUFFIXES = {".h", ".hpp", ".cpp", ".cc", ".inc"}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]')
 

@@ -6,13 +6,20 @@ namespace agon {
 
 void add_llm_options(CLI::App& app, LlmOptions& o) {
   app.add_option("-m,--model", o.model, "A GGUF file")->required()->type_name("MODEL");
-  app.add_option("--threads", o.threads, "Threads to use, 0 for all cores; the result does not depend on it")
-      ->type_name("N")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
   app.add_option("--context", o.context, "Longest sequence in tokens; 0: what the model is meant for")
       ->type_name("N")
       ->check(CLI::Range(0, 1 << 27))
+      ->capture_default_str();
+  app.add_option("--packed", o.packed,
+                 "Keep the weights as the kernels want them in this file, so that later starts are faster")
+      ->type_name("FILE");
+  add_engine_options(app, o);
+}
+
+void add_engine_options(CLI::App& app, LlmOptions& o) {
+  app.add_option("--threads", o.threads, "Threads to use, 0 for all cores; the result does not depend on it")
+      ->type_name("N")
+      ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   app.add_option(
          "--cache-type", o.cache_type,
@@ -31,9 +38,6 @@ void add_llm_options(CLI::App& app, LlmOptions& o) {
                  "Family of chat templates in place of the file's: chatml, llama2, llama3, mistral, gemma, "
                  "phi3 or zephyr")
       ->type_name("NAME");
-  app.add_option("--packed", o.packed,
-                 "Keep the weights as the kernels want them in this file, so that later starts are faster")
-      ->type_name("FILE");
   app.add_option("--rope-scaling", o.rope_scaling,
                  "How positions beyond the trained context are turned, in place of the file's: none, linear, "
                  "ntk, yarn or llama3")

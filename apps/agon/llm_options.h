@@ -27,6 +27,8 @@ struct LlmOptions {
   bool quiet = false;
 };
 void add_llm_options(CLI::App& app, LlmOptions& options);
+/// Of these, the ones that a verb with several models has too.
+void add_engine_options(CLI::App& app, LlmOptions& options);
 /// -q for verbs with messages of their own.
 void add_quiet_option(CLI::App& app, LlmOptions& options);
 [[nodiscard]] Result<std::unique_ptr<llm::Engine>> open_engine(const LlmOptions& options);

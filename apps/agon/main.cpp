@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
   agon::add_chat_command(app, exit_code);
   agon::add_score_command(app, exit_code);
   agon::add_embed_command(app, exit_code);
+  agon::add_serve_command(app, exit_code);
   agon::add_bench_model_command(app, exit_code);
   agon::add_info_command(app, exit_code);
   agon::add_model_command(app, exit_code);

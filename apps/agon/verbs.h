@@ -29,6 +29,8 @@ void add_chat_command(CLI::App& app, int& exit_code);
 void add_score_command(CLI::App& app, int& exit_code);
 /// `agon embed`: hidden states of texts.
 void add_embed_command(CLI::App& app, int& exit_code);
+/// `agon serve`: models for many clients, over HTTP.
+void add_serve_command(CLI::App& app, int& exit_code);
 /// `agon bench-model`: the speed of a language model on this machine.
 void add_bench_model_command(CLI::App& app, int& exit_code);
 /// `agon completion`: completions for a shell.

@@ -2,11 +2,13 @@
 
 Each fenced block marked `sh` or `console` is run by bash in a copy of what a reader has: data/, scripts/,
 three small files votes.csv, labelled.csv and test.csv, and a tiny language model in models/, with the built
-program on the path. The blocks of one document run in order in one folder. Blocks marked `sh no-run` may hold only commands that build, install or
+program on the path. The blocks of one document run in order in one folder. A block marked `sh server` holds one
+`agon serve`, which runs beside the later blocks, on a port of its own in place of 8080. Blocks marked `sh no-run` may hold only commands that build, install or
 fetch, which other tests cover. Blocks marked `slow` hold commands of the program that take minutes: they are
 not run, but their verbs, options and files have to exist.
 """
 
+import contextlib
 import csv
 import gzip
 import os
@@ -51,18 +53,47 @@ def make_workplace(folder):
     shutil.copy(ROOT / "data/votes/lmsys_test_3.csv", folder / "test.csv")
 
 
+@contextlib.contextmanager
+def served(script, folder, environment):
+    """Runs a document's server; gives the address it has."""
+    run = subprocess.Popen(f"exec {script.strip()} --port 0", shell=True, cwd=folder, env=environment,
+                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        found = None
+        for line in run.stdout:
+            if found := re.search(r"Listening at (\S+)", line):
+                break
+        if not found:
+            raise AssertionError(f"no server: {script}")
+        yield found[1]
+        run.terminate()
+        run.stdout.read()
+        if run.wait() != 0:
+            raise AssertionError(f"{script} ended with {run.returncode}")
+    finally:
+        run.kill()
+        run.stdout.close()
+        run.wait()
+
+
 class Docs(unittest.TestCase):
     def test_commands_run(self):
         environment = os.environ | {"PATH": f"{PROGRAM.parent}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
         ran = 0
         for document in DOCUMENTS:
-            scripts = [script_of(info, body) for info, body in blocks(document)
+            scripts = [("server" in info, script_of(info, body)) for info, body in blocks(document)
                        if info and info[0] in ("sh", "console") and not {"no-run", "slow"} & set(info)]
             if not scripts:
                 continue
-            with tempfile.TemporaryDirectory() as folder:
+            with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as servers:
                 make_workplace(Path(folder))
-                for script in scripts:
+                address = "http://127.0.0.1:8080"
+                for is_server, script in scripts:
+                    if is_server:
+                        address = servers.enter_context(served(script, folder, environment))
+                        continue
+                    # An answer that is an error fails too.
+                    script = script.replace("http://127.0.0.1:8080", address).replace("curl ", "curl --fail-with-body ")
                     with self.subTest(document=str(document.relative_to(ROOT)), script=script):
                         run = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=folder, env=environment,
                                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=500)
