@@ -405,7 +405,9 @@ class SmolLM2(Scratch):
         self.path("items.jsonl", "\n".join(items(12, seed=3)))
         expected = self.works("score", "-m", SMOLLM2, "items.jsonl", "--threads", "1")
         self.assertEqual(self.works("score", "-m", SMOLLM2, "items.jsonl", "--threads", "2"), expected)
-        self.assertEqual(self.works("score", "-m", SMOLLM2, "items.jsonl", AGON_CPU="avx2"), expected)
+        # Machines with tile registers read in another precision; below them all levels agree.
+        below = self.works("score", "-m", SMOLLM2, "items.jsonl", AGON_CPU="vnni")
+        self.assertEqual(self.works("score", "-m", SMOLLM2, "items.jsonl", AGON_CPU="avx2"), below)
 
     def test_exact_precision_is_near_the_fast_one(self):
         self.path("items.jsonl", "\n".join(items(6, seed=4)))
