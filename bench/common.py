@@ -26,8 +26,9 @@ def measured(command):
     return seconds, usage.ru_maxrss / 1024
 
 
-def peer_python(build, name="peer", pinned="requirements.txt"):
-    """The Python of a virtual environment with the pinned peers, made once."""
+def peer_python(build, name="peer", pinned="requirements.txt", flags=""):
+    """The Python of a virtual environment with the pinned peers, made once; `flags` are for the compiler where a peer
+    comes as source."""
     requirements = ROOT / "bench" / pinned
     folder = build / name
     stamp = folder / "requirements.sha256"
@@ -36,7 +37,8 @@ def peer_python(build, name="peer", pinned="requirements.txt"):
     if not stamp.exists() or stamp.read_text() != wanted:
         print(f"Installing the peers of bench/{pinned} into a virtual environment ...", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", requirements], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", requirements], check=True,
+                       env=os.environ | {"CFLAGS": flags, "CXXFLAGS": flags})
         stamp.write_text(wanted)
     return python
 

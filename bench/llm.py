@@ -15,6 +15,9 @@ import sys
 from common import ROOT, measured, peer_python
 
 PEER = "llama-cpp-python 0.3.36"
+# Its own code for tile registers, which it would compile for machines that have them, ends with SIGILL there: it loads
+# a tile before the thread has shaped its registers.
+PEER_FLAGS = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
 # Rates that the engine is to reach, as multiples of the peer's: prompt of 512, generation.
 GOALS = {"SmolLM2-135M Q4_1": (7.4, 2.6), "Gemma 3 270M Q4_K_M": (3.1, 2.0), "random 1B Q4_0": (2.0, 1.2),
          "random 1B Q4_K_M": (2.3, 1.1), "random 1B Q8_0": (3.7, 1.15)}
@@ -105,7 +108,7 @@ def random_model(build, work, name, *options):
 
 
 def speed(options, agon, build, work, table):
-    python = None if options.no_peer else peer_python(build, "peer_llm", "requirements_llm.txt")
+    python = None if options.no_peer else peer_python(build, "peer_llm", "requirements_llm.txt", PEER_FLAGS)
     threads = os.cpu_count()
     if options.quick:
         shape = ["--layers", 2, "--embedding", 256, "--heads", 4, "--kv-heads", 2, "--feed-forward", 512]
