@@ -113,16 +113,7 @@ struct PairAttention {
         }
       };
       each(begin);
-      for (std::size_t from = 0; from < static_cast<std::size_t>(steps) * kTileBytes; from += kTileBytes) {
-        T::load<4>(left[0] + from, 64);
-        T::load<6>(right[0] + from, 64);
-        if constexpr (rows > 1) T::load<5>(left[1] + from, 64);
-        if constexpr (columns > 1) T::load<7>(right[1] + from, 64);
-        T::multiply_pairs<0, 4, 6>();
-        if constexpr (columns > 1) T::multiply_pairs<1, 4, 7>();
-        if constexpr (rows > 1) T::multiply_pairs<2, 5, 6>();
-        if constexpr (rows > 1 && columns > 1) T::multiply_pairs<3, 5, 7>();
-      }
+      multiply_pair_tiles<rows, columns>(left, right, steps);
       each([&]<int a, int b>() {
         if constexpr (a < rows && b < columns) T::store<2 * a + b>(sums[a][b], 64);
       });
@@ -194,7 +185,7 @@ struct PairAttention {
     alignas(64) float totals[kTile][kTile];
   };
 
-  // The keys of a page that a row may see, as the first and the last of its lanes.
+  // Does a row see all of these keys?
   static bool sees_all(const AttentionTile& tile, int row, int first_key, int keys) {
     const int last = tile.position[row];
     return first_key + keys - 1 <= last && (tile.window == 0 || first_key > last - tile.window);

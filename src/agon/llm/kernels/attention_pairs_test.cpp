@@ -68,16 +68,7 @@ TEST_F(AttentionPairs, AgreesWithDoubles) {
         const std::vector<float> got = attend_pairs(cache, shape, queries, std::vector<int>(2, position));
         for (int row = 0; row < 2; ++row) {
           const std::vector<double> truth = naive<double>(cache, shape, queries[wide(row)], position);
-          double magnitude = 0, largest_value = 0;
-          const int begin = shape.window > 0 ? std::max(0, position - shape.window + 1) : 0;
-          for (int p = begin; p <= position; ++p) {
-            double sum = 0;
-            for (int d = 0; d < shape.key_length; ++d)
-              sum += std::abs(cache.key(p, d) * static_cast<double>(queries[wide(row)][wide(d)]));
-            magnitude = std::max(magnitude, sum);
-            for (int d = 0; d < shape.value_length; ++d)
-              largest_value = std::max(largest_value, std::abs(cache.value(p, d)));
-          }
+          const auto [begin, magnitude, largest_value] = sizes(cache, shape, queries[wide(row)], position);
           const double score = (0x1p-7 + 0x1p-16 + gamma(shape.key_length) + 4e-7) * magnitude;
           const int groups = (position - begin) / 64 + 2;
           const double bound =

@@ -72,7 +72,8 @@ struct Matmul {
     for (int t = 0; t < rows; ++t) L::store(out + static_cast<std::size_t>(t) * stride, sums[t]);
   }
 
-  template <PackedType type>
+  // `signed_codes`: less their offset, as tile registers multiply them.
+  template <PackedType type, bool signed_codes = false>
   static void decode(const PackedMatrix& matrix, int panel, int first_block, int blocks, std::uint8_t* to) {
     using D = Decoder<L, type>;
     for (int i = first_block; i < first_block + blocks; ++i, to += kDecodedBlock) {
@@ -82,7 +83,14 @@ struct Matmul {
       F s[2], m[2];
       D::codes(super + D::kHeader + i % D::kBlocks * D::kCodes, w);
       D::scales(super, i % D::kBlocks, s, m);
-      for (int g = 0; g < 8; ++g) L::store_codes(to + 64 * g, w[g]);
+      for (int g = 0; g < 8; ++g) {
+        if constexpr (signed_codes) {
+          constexpr auto kOffsets =
+              static_cast<std::int32_t>(static_cast<unsigned>(D::kOffset) * 0x01010101U);
+          w[g] = L::sub_bytes(w[g], L::set1_i(kOffsets));
+        }
+        L::store_codes(to + 64 * g, w[g]);
+      }
       auto* numbers = reinterpret_cast<float*>(to + 512);
       for (int part = 0; part < D::kParts; ++part) {
         L::store(numbers + 16 * part, s[part]);

@@ -109,20 +109,7 @@ struct PairMatmul {
       if constexpr (panels > 1) begin<0, 1>(first);
       if constexpr (tiles > 1) begin<1, 0>(first);
       if constexpr (tiles > 1 && panels > 1) begin<1, 1>(first);
-      for (std::size_t at = 0; at < static_cast<std::size_t>(blocks) * kTileBytes; at += kTileBytes) {
-        T::load<4>(x[0] + at, 64);
-        T::load<6>(weights[0] + at, 64);
-        T::multiply_pairs<0, 4, 6>();
-        if constexpr (panels > 1) {
-          T::load<7>(weights[1] + at, 64);
-          T::multiply_pairs<1, 4, 7>();
-        }
-        if constexpr (tiles > 1) {
-          T::load<5>(x[1] + at, 64);
-          T::multiply_pairs<2, 5, 6>();
-          if constexpr (panels > 1) T::multiply_pairs<3, 5, 7>();
-        }
-      }
+      multiply_pair_tiles<tiles, panels>(x, weights, blocks);
       end<0, 0>();
       if constexpr (panels > 1) end<0, 1>();
       if constexpr (tiles > 1) end<1, 0>();

@@ -16,6 +16,8 @@
 
 namespace agon::llm {
 
+template <class L>
+struct Matmul;  // matmul_body.h
 template <class L, PackedType type>
 struct TiledMatmul;  // defined only where the compiler knows tile registers
 
@@ -38,24 +40,6 @@ struct TiledMatmul {
   static constexpr int kChunk = 32;
   static constexpr std::size_t kDecoded = kDecodedBlock * kChunk * kMatmulPanels;
   static_assert(kDecoded + 2 * 2 * kSteps * kProduct + 2 * kProduct <= kMatmulScratch);
-
-  static void decode(const PackedMatrix& matrix, int panel, int first_block, int blocks, std::uint8_t* to) {
-    const I offset = L::set1_i(static_cast<std::int32_t>(static_cast<unsigned>(D::kOffset) * 0x01010101U));
-    for (int i = first_block; i < first_block + blocks; ++i, to += kDecodedBlock) {
-      const std::uint8_t* super =
-          matrix.panel(panel) + static_cast<std::size_t>(i / D::kBlocks) * D::kSuperblock;
-      I w[8];
-      F s[2], m[2];
-      D::codes(super + D::kHeader + i % D::kBlocks * D::kCodes, w);
-      D::scales(super, i % D::kBlocks, s, m);
-      for (int g = 0; g < 8; ++g) L::store_codes(to + 64 * g, L::sub_bytes(w[g], offset));
-      auto* numbers = reinterpret_cast<float*>(to + kCodes);
-      for (int part = 0; part < D::kParts; ++part) {
-        L::store(numbers + 16 * part, s[part]);
-        if constexpr (D::kMinimum) L::store(numbers + 32 + 16 * part, m[part]);
-      }
-    }
-  }
 
   /// One group of blocks of one or two panels, on its way.
   template <int panels>
@@ -209,7 +193,8 @@ struct TiledMatmul {
       const int count = std::min(kChunk, blocks - done);
       const std::size_t panel_scratch = static_cast<std::size_t>(count) * kDecodedBlock;
       for (int p = 0; p < panels; ++p) {
-        decode(matrix, first_panel + p, done, count, scratch + static_cast<std::size_t>(p) * panel_scratch);
+        Matmul<L>::template decode<type, true>(matrix, first_panel + p, done, count,
+                                               scratch + static_cast<std::size_t>(p) * panel_scratch);
       }
       for (int p = 0; p < panels; p += 2) {
         const std::uint8_t* decoded = scratch + static_cast<std::size_t>(p) * panel_scratch;

@@ -171,6 +171,25 @@ std::vector<T> naive(const Cache& cache, const Shape& shape, const std::vector<f
   return out;
 }
 
+/// What bounds on the error of a query's result are made of.
+struct Sizes {
+  int begin = 0;             ///< The first position it sees.
+  double magnitude = 0;      ///< The largest sum of |key * query| over dimensions.
+  double largest_value = 0;  ///< In absolute terms.
+};
+inline Sizes sizes(const Cache& cache, const Shape& shape, const std::vector<float>& query, int position) {
+  Sizes result{.begin = shape.window > 0 ? std::max(0, position - shape.window + 1) : 0};
+  for (int p = result.begin; p <= position; ++p) {
+    double sum = 0;
+    for (int d = 0; d < shape.key_length; ++d)
+      sum += std::abs(cache.key(p, d) * static_cast<double>(query[wide(d)]));
+    result.magnitude = std::max(result.magnitude, sum);
+    for (int d = 0; d < shape.value_length; ++d)
+      result.largest_value = std::max(result.largest_value, std::abs(cache.value(p, d)));
+  }
+  return result;
+}
+
 inline std::vector<std::vector<float>> random_queries(int rows, const Shape& shape, Random& random,
                                                       float scale) {
   std::vector<std::vector<float>> queries;

@@ -60,6 +60,25 @@ class TileShapes {
 /// Bytes of a whole tile.
 inline constexpr std::size_t kTileBytes = 1024;
 
+/// Adds to tiles 2a + b the products of pairs of left[a] and right[b], one or two tiles of rows by one or two
+/// of columns, over `steps` tiles that lie kTileBytes apart. Tiles 4 to 7 are used up.
+template <int rows, int columns>
+inline __attribute__((always_inline)) void multiply_pair_tiles(const std::uint8_t* const (&left)[rows],
+                                                               const std::uint8_t* const (&right)[columns],
+                                                               int steps) {
+  using T = TileRegisters;
+  for (std::size_t at = 0; at < static_cast<std::size_t>(steps) * kTileBytes; at += kTileBytes) {
+    T::load<4>(left[0] + at, 64);
+    T::load<6>(right[0] + at, 64);
+    if constexpr (rows > 1) T::load<5>(left[1] + at, 64);
+    if constexpr (columns > 1) T::load<7>(right[1] + at, 64);
+    T::multiply_pairs<0, 4, 6>();
+    if constexpr (columns > 1) T::multiply_pairs<1, 4, 7>();
+    if constexpr (rows > 1) T::multiply_pairs<2, 5, 6>();
+    if constexpr (rows > 1 && columns > 1) T::multiply_pairs<3, 5, 7>();
+  }
+}
+
 }  // namespace agon::llm
 
 #endif
