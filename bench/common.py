@@ -37,7 +37,9 @@ def peer_python(build, name="peer", pinned="requirements.txt", flags=""):
     if not stamp.exists() or stamp.read_text() != wanted:
         print(f"Installing the peers of bench/{pinned} into a virtual environment ...", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", requirements], check=True,
+        # A wheel that was kept from an earlier build may have been built with other flags.
+        fresh = ["--no-cache-dir"] if flags else []
+        subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *fresh, "-r", requirements], check=True,
                        env=os.environ | {"CFLAGS": flags, "CXXFLAGS": flags})
         stamp.write_text(wanted)
     return python

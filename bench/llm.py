@@ -107,8 +107,13 @@ def random_model(build, work, name, *options):
     return path
 
 
+def llama_python(build):
+    """The Python of the peer's library and server."""
+    return peer_python(build, "peer_llm", "requirements_llm.txt", PEER_FLAGS)
+
+
 def speed(options, agon, build, work, table):
-    python = None if options.no_peer else peer_python(build, "peer_llm", "requirements_llm.txt", PEER_FLAGS)
+    python = None if options.no_peer else llama_python(build)
     threads = os.cpu_count()
     if options.quick:
         shape = ["--layers", 2, "--embedding", 256, "--heads", 4, "--kv-heads", 2, "--feed-forward", 512]

@@ -16,9 +16,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from common import ROOT, peer_python
-from llm import PEER_FLAGS
-from llm import fetched, random_model
+from llm import fetched, llama_python, random_model
 
 PEER = "llama-cpp-python 0.3.36"
 WORDS = ("time river stone answer letter garden number winter machine yellow simple morning history question bridge "
@@ -183,7 +181,7 @@ def speed(options, agon, build, work, table):
             seen[clients] = server.load(clients, seconds, prompt, tokens)
             seen[clients].row(f"agon, {clients} clients")
     if not options.no_peer:
-        python, port = peer_python(build, "peer_serve", "requirements_serve.txt", PEER_FLAGS), free_port()
+        python, port = llama_python(build), free_port()
         # By default a new request ends the one that runs.
         command = [python, "-m", "llama_cpp.server", "--model", model, "--model_alias", "bench", "--port", port, "--n_threads", threads,
                    "--n_threads_batch", threads, "--n_ctx", 2048, "--interrupt_requests", "false", "--verbose", "false"]
