@@ -13,10 +13,10 @@
 namespace agon {
 namespace {
 
-constexpr std::array kRemoteNames = {
-    "--name",     "--any-name",    "--key-env",     "--key-file",         "--key-over-http", "--ca-file", "--concurrency",
-    "--timeout",  "--max-tries",   "--journal",     "--max-tokens-total", "--max-cost",      "--price-in", "--price-out",
-    "--connect-timeout"};
+constexpr std::array kRemoteNames = {"--name",          "--any-name",  "--key-env",          "--key-file",
+                                     "--key-over-http", "--ca-file",   "--concurrency",      "--timeout",
+                                     "--max-tries",     "--journal",   "--max-tokens-total", "--max-cost",
+                                     "--price-in",      "--price-out", "--connect-timeout"};
 
 }  // namespace
 
@@ -31,12 +31,14 @@ void add_remote_options(CLI::App& app, RemoteCommandOptions& o) {
   };
   add("--name", r.name, "The model's name at the server; the only one there when not given", "MODEL");
   flag("--any-name", r.any_name, "Take answers of a model with another name");
-  add("--key-env", r.key_env, "Environment variable that holds the key; AGON_API_KEY, if it is set, when not given",
-      "NAME");
+  add("--key-env", r.key_env,
+      "Environment variable that holds the key; AGON_API_KEY, if it is set, when not given", "NAME");
   add("--key-file", r.key_file, "File whose first line is the key", "FILE");
   flag("--key-over-http", r.key_over_http, "Send the key over plain http to other machines too");
-  add("--ca-file", r.http.ca_file, "Certificates to trust, in place of SSL_CERT_FILE's or the system's", "FILE");
-  add("--concurrency", r.http.max_concurrency, "Requests in flight at most; fewer when the server is busy", "N")
+  add("--ca-file", r.http.ca_file, "Certificates to trust, in place of SSL_CERT_FILE's or the system's",
+      "FILE");
+  add("--concurrency", r.http.max_concurrency, "Requests in flight at most; fewer when the server is busy",
+      "N")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   add("--connect-timeout", r.http.connect_timeout, "Seconds until a connection stands", "SECONDS")
@@ -50,12 +52,16 @@ void add_remote_options(CLI::App& app, RemoteCommandOptions& o) {
       ->capture_default_str();
   add("--journal", r.journal,
       "Where finished items are kept for good; OUT.journal, until the run is done, when not given", "FILE");
-  add("--max-tokens-total", o.max_tokens_total, "Stop before input and output have more tokens than this", "N")
+  add("--max-tokens-total", o.max_tokens_total, "Stop before input and output have more tokens than this",
+      "N")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 50));
-  add("--max-cost", o.max_cost, "Stop before the run costs more than this, by --price-in and --price-out", "X")
+  add("--max-cost", o.max_cost, "Stop before the run costs more than this, by --price-in and --price-out",
+      "X")
       ->check(CLI::Range(0.0, 1e12));
-  add("--price-in", r.budget.price_in, "Price of a million tokens of input", "X")->check(CLI::Range(0.0, 1e12));
-  add("--price-out", r.budget.price_out, "Price of a million tokens of output", "X")->check(CLI::Range(0.0, 1e12));
+  add("--price-in", r.budget.price_in, "Price of a million tokens of input", "X")
+      ->check(CLI::Range(0.0, 1e12));
+  add("--price-out", r.budget.price_out, "Price of a million tokens of output", "X")
+      ->check(CLI::Range(0.0, 1e12));
 }
 
 std::vector<std::string> local_options(std::vector<std::string> more) {
@@ -64,7 +70,8 @@ std::vector<std::string> local_options(std::vector<std::string> more) {
   return more;
 }
 
-Status check_remote_call(const CLI::App& app, const std::string& model, const std::vector<std::string>& local) {
+Status check_remote_call(const CLI::App& app, const std::string& model,
+                         const std::vector<std::string>& local) {
   const auto given = [&](const std::string& name) { return app.count(name) > 0; };
   if (!llm::is_url(model)) {
     const auto found = std::ranges::find_if(kRemoteNames, given);
@@ -74,8 +81,10 @@ Status check_remote_call(const CLI::App& app, const std::string& model, const st
   }
   const auto found = std::ranges::find_if(local, given);
   if (found != local.end())
-    return wrong_call(fmt::format("{} is for model files: a remote model cannot be told", *found), "-m FILE.gguf, or no " + *found);
-  if (given("--key-env") && given("--key-file")) return wrong_call("--key-env and --key-file are given", "one of them");
+    return wrong_call(fmt::format("{} is for model files: a remote model cannot be told", *found),
+                      "-m FILE.gguf, or no " + *found);
+  if (given("--key-env") && given("--key-file"))
+    return wrong_call("--key-env and --key-file are given", "one of them");
   if (given("--max-cost") && !given("--price-in") && !given("--price-out"))
     return wrong_call("--max-cost without a price", "--price-in and --price-out");
   return {};
@@ -90,8 +99,10 @@ Result<std::unique_ptr<llm::RemoteModel>> open_remote(const RemoteCommandOptions
   // Nothing lies beside a pipe or a device.
   std::error_code none;
   const auto kind = std::filesystem::status(output, none).type();
-  const bool is_file = kind == std::filesystem::file_type::not_found || kind == std::filesystem::file_type::regular;
-  if (options.journal.empty() && !output.empty() && output != "-" && is_file) options.journal = output + ".journal";
+  const bool is_file =
+      kind == std::filesystem::file_type::not_found || kind == std::filesystem::file_type::regular;
+  if (options.journal.empty() && !output.empty() && output != "-" && is_file)
+    options.journal = output + ".journal";
   if (options.journal.empty() && (o.max_tokens_total || o.max_cost))
     return wrong_call("a budget without a place to keep what it paid for", "-o OUT or --journal FILE");
   return llm::RemoteModel::open(options);
@@ -105,9 +116,9 @@ Status finish_remote(llm::RemoteModel& model, const RemoteCommandOptions& o, boo
   std::string money;
   if (o.remote.budget.price_in > 0 || o.remote.budget.price_out > 0)
     money = fmt::format(", {:.6g} in money", session.budget().cost());
-  fmt::print(stderr, "{}: {} requests, {} tokens in and {} out{}\n", session.name(), format_count(session.sent()),
-             format_count(static_cast<std::uint64_t>(spent.input)), format_count(static_cast<std::uint64_t>(spent.output)),
-             money);
+  fmt::print(stderr, "{}: {} requests, {} tokens in and {} out{}\n", session.name(),
+             format_count(session.sent()), format_count(static_cast<std::uint64_t>(spent.input)),
+             format_count(static_cast<std::uint64_t>(spent.output)), money);
   return {};
 }
 

@@ -42,7 +42,8 @@ void normalise_choices(ChoiceResult& result) {
   result.best = static_cast<std::size_t>(best - result.logprobs.begin());
   result.probabilities.clear();
   double sum = 0;
-  for (const double logprob : result.logprobs) sum += result.probabilities.emplace_back(std::exp(logprob - *best));
+  for (const double logprob : result.logprobs)
+    sum += result.probabilities.emplace_back(std::exp(logprob - *best));
   for (double& p : result.probabilities) p /= sum;
 }
 
@@ -80,7 +81,8 @@ Result<ChoiceResult> choose_by_first_token(std::span<const std::string> choices,
     std::string seen;
     for (std::size_t i = 0; i < std::min<std::size_t>(top.size(), 5); ++i)
       seen += fmt::format("{}'{}'", i > 0 ? ", " : "", top[i].first);
-    return fail(fmt::format("none of the choices is among the {} most probable first tokens ({}, ...)", top.size(), seen));
+    return fail(fmt::format("none of the choices is among the {} most probable first tokens ({}, ...)",
+                            top.size(), seen));
   }
   ChoiceResult result;
   result.is_exact = false;

@@ -43,7 +43,8 @@ Result<std::vector<ScoreRequest>> requests_of(const Engine& engine, std::size_t 
   for (const std::string& continuation : input.continuations) {
     auto request = chat ? continue_prompt(engine, prompt, continuation, truncate)
                         : make_request(engine, input.context.text, continuation, truncate);
-    if (!request) return about(item, fmt::format("continuations[{}]", requests.size()), std::move(request.error()));
+    if (!request)
+      return about(item, fmt::format("continuations[{}]", requests.size()), std::move(request.error()));
     requests.push_back(std::move(*request));
   }
   return requests;
@@ -60,13 +61,15 @@ ContinuationScore shown(const Engine& engine, const ScoreRequest& request, Score
                            .token_logprobs = std::move(score.token_logprobs),
                            .is_greedy = score.is_greedy,
                            .cut = request.cut};
-  for (const Token token : score.tokens) result.tokens.push_back({token, engine.tokenizer().piece(token, true)});
+  for (const Token token : score.tokens)
+    result.tokens.push_back({token, engine.tokenizer().piece(token, true)});
   return result;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<EmbeddedModel>> EmbeddedModel::open(const std::string& path, const EngineOptions& options) {
+Result<std::unique_ptr<EmbeddedModel>> EmbeddedModel::open(const std::string& path,
+                                                           const EngineOptions& options) {
   AGON_ASSIGN(auto engine, Engine::open(path, options));
   auto model = std::make_unique<EmbeddedModel>(*engine, path);
   model->owned_ = std::move(engine);
@@ -81,7 +84,8 @@ Result<ModelIdentity> EmbeddedModel::identity() {
 }
 
 Result<std::vector<TextEmbedding>> EmbeddedModel::embed(std::span<const std::string> texts,
-                                                        const EmbedSettings& settings, const Progress& progress) {
+                                                        const EmbedSettings& settings,
+                                                        const Progress& progress) {
   constexpr std::size_t kGroupTokens = 1u << 14;  // whose states are in memory together
   std::vector<TextEmbedding> results;
   std::vector<std::vector<Token>> tokens;
@@ -104,8 +108,9 @@ Result<std::vector<TextEmbedding>> EmbeddedModel::embed(std::span<const std::str
     std::size_t last = first, sum = 0;
     while (last < tokens.size() && (last == first || sum + tokens[last].size() <= kGroupTokens))
       sum += tokens[last++].size();
-    AGON_ASSIGN(std::vector<Embedding> states, llm::embed(*engine_, std::span(tokens).subspan(first, last - first),
-                                                          settings.layer, settings.pooling));
+    AGON_ASSIGN(std::vector<Embedding> states,
+                llm::embed(*engine_, std::span(tokens).subspan(first, last - first), settings.layer,
+                           settings.pooling));
     for (std::size_t i = first; i < last; ++i) results[i].values = std::move(states[i - first]);
     first = last;
     if (progress) progress("embed", first, tokens.size());
@@ -139,7 +144,8 @@ Result<std::vector<ChoiceResult>> EmbeddedModel::choose(std::span<const ChoiceIn
 }
 
 Result<std::vector<Answer>> EmbeddedModel::generate(std::span<const ModelInput> inputs,
-                                                    const GenerateSettings& settings, const Progress& progress) {
+                                                    const GenerateSettings& settings,
+                                                    const Progress& progress) {
   GenerationOptions options{.sampler = settings.sampler,
                             .stop = settings.stop,
                             .max_tokens = settings.max_tokens,
@@ -166,7 +172,8 @@ Result<std::vector<Answer>> EmbeddedModel::generate(std::span<const ModelInput> 
     prompts.push_back(std::move(tokens));
   }
   const auto context = static_cast<std::size_t>(engine_->context());
-  const std::size_t room = settings.max_tokens > 0 ? longest + static_cast<std::size_t>(settings.max_tokens) : context;
+  const std::size_t room =
+      settings.max_tokens > 0 ? longest + static_cast<std::size_t>(settings.max_tokens) : context;
   AGON_ASSIGN(Session session, Session::create(*engine_, static_cast<int>(std::min(room, context))));
   std::vector<Answer> answers;
   for (const std::vector<Token>& prompt : prompts) {

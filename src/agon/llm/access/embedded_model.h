@@ -24,9 +24,9 @@ class EmbeddedModel final : public LanguageModel {
   [[nodiscard]] Result<std::vector<TextEmbedding>> embed(std::span<const std::string> texts,
                                                          const EmbedSettings& settings = {},
                                                          const Progress& progress = {}) override;
-  [[nodiscard]] Result<std::vector<std::vector<ContinuationScore>>> score(std::span<const ScoreInput> items,
-                                                                          const ScoreSettings& settings = {},
-                                                                          const Progress& progress = {}) override;
+  [[nodiscard]] Result<std::vector<std::vector<ContinuationScore>>> score(
+      std::span<const ScoreInput> items, const ScoreSettings& settings = {},
+      const Progress& progress = {}) override;
   [[nodiscard]] Result<std::vector<ChoiceResult>> choose(std::span<const ChoiceInput> items,
                                                          const Progress& progress = {}) override;
   [[nodiscard]] Result<std::vector<Answer>> generate(std::span<const ModelInput> inputs,

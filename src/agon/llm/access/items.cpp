@@ -244,10 +244,11 @@ class FileProgress {
   double from_ = 0, to_ = 0;
 };
 
-// An error of the model, whose row is an item of the window.
+// An error of the model, whose row is an item of the window; one about another file stays as it is.
 template <class Item>
 std::unexpected<Error> in_file(const ItemReader& reader, std::span<const Item> items, Error error) {
-  if (error.row == 0 || error.row > items.size()) return std::unexpected(std::move(error));
+  if (!error.file.empty() || error.row == 0 || error.row > items.size())
+    return std::unexpected(std::move(error));
   std::string field = std::move(error.column);
   return std::unexpected(reader.at(items[error.row - 1].row, std::move(field), std::move(error)));
 }

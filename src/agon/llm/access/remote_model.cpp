@@ -68,8 +68,10 @@ Result<ModelIdentity> RemoteModel::identity() {
 }
 
 Result<std::vector<TextEmbedding>> RemoteModel::embed(std::span<const std::string> texts,
-                                                      const EmbedSettings& settings, const Progress& progress) {
-  if (settings.layer != -1) return cannot("a remote model gives no states of a chosen layer: /embeddings knows none");
+                                                      const EmbedSettings& settings,
+                                                      const Progress& progress) {
+  if (settings.layer != -1)
+    return cannot("a remote model gives no states of a chosen layer: /embeddings knows none");
   if (settings.pooling != Pooling::kMean) return cannot("a remote model pools as its server does");
   if (settings.truncate) return cannot("a remote model does not cut texts: they go to the server whole");
   const Forgetting forgetting(*session_);
@@ -128,14 +130,16 @@ Result<std::vector<std::vector<ContinuationScore>>> RemoteModel::score(std::span
   const std::string path = agon ? "/score" : "/completions", &name = session_->name();
   Plan plan(*session_);
   std::vector<std::string> keys;  // one a continuation
-  std::vector<std::pair<std::size_t, std::size_t>> parts;  // of the calls at other servers: item and continuation
+  std::vector<std::pair<std::size_t, std::size_t>>
+      parts;  // of the calls at other servers: item and continuation
   for (std::size_t i = 0; i < items.size(); ++i) {
     const ModelInput& context = items[i].context;
     if (!agon && !context.messages.empty())
-      return about(i, "messages",
-                   {.message = fmt::format("{} does not score answers to messages: its /completions knows texts only",
-                                           session_->url().text),
-                    .expected = "'context' with the prompt as the model wants it, or agon's own server"});
+      return about(
+          i, "messages",
+          {.message = fmt::format("{} does not score answers to messages: its /completions knows texts only",
+                                  session_->url().text),
+           .expected = "'context' with the prompt as the model wants it, or agon's own server"});
     RemoteCall call{.request = {}, .keys = {}, .item = i};
     std::vector<std::string> wanted;
     for (std::size_t k = 0; k < items[i].continuations.size(); ++k) {
@@ -171,7 +175,8 @@ Result<std::vector<std::vector<ContinuationScore>>> RemoteModel::score(std::span
   const auto read_echo = [&](const RemoteCall& one, std::string_view body) -> Result<CallResults> {
     const auto [item, k] = parts[static_cast<std::size_t>(&one - plan.calls().data())];
     AGON_ASSIGN(GeneratedReply reply, read_completion_reply(body));
-    AGON_ASSIGN(const ScoredReply score, score_echo(reply, items[item].context.text, items[item].continuations[k]));
+    AGON_ASSIGN(const ScoredReply score,
+                score_echo(reply, items[item].context.text, items[item].continuations[k]));
     return CallResults{std::move(reply.head), {kept_score(score)}};
   };
   AGON_TRY(agon ? session_->run(plan.calls(), read_agon, "score", progress)
@@ -192,7 +197,8 @@ Result<std::vector<std::vector<ContinuationScore>>> RemoteModel::score(std::span
   return results;
 }
 
-Result<std::vector<ChoiceResult>> RemoteModel::choose(std::span<const ChoiceInput> items, const Progress& progress) {
+Result<std::vector<ChoiceResult>> RemoteModel::choose(std::span<const ChoiceInput> items,
+                                                      const Progress& progress) {
   for (std::size_t i = 0; i < items.size(); ++i)
     if (items[i].choices.empty()) return about(i, "choices", {.message = "there is nothing to choose from"});
   AGON_ASSIGN(const bool agon, session_->is_agon());
@@ -218,7 +224,9 @@ Result<std::vector<ChoiceResult>> RemoteModel::choose_by_chat(std::span<const Ch
   const auto reader = [](const RemoteCall&, std::string_view body) -> Result<CallResults> {
     AGON_ASSIGN(GeneratedReply reply, read_chat_reply(body));
     if (!reply.has_logprobs || reply.tokens.empty() || reply.tokens.front().top.empty())
-      return fail("the server gives no log-probabilities of answers: 'choices[0].logprobs.content[0].top_logprobs' is missing");
+      return fail(
+          "the server gives no log-probabilities of answers: 'choices[0].logprobs.content[0].top_logprobs' "
+          "is missing");
     std::string kept = kept_answer(reply);
     return CallResults{std::move(reply.head), {std::move(kept)}};
   };
@@ -227,7 +235,8 @@ Result<std::vector<ChoiceResult>> RemoteModel::choose_by_chat(std::span<const Ch
   for (std::size_t i = 0; i < items.size(); ++i) {
     AGON_ASSIGN(const std::string kept, session_->result(keys[i]));
     AGON_ASSIGN(const GeneratedReply reply, read_kept_answer(kept));
-    if (reply.tokens.empty()) return about(i, "choices", {.message = "no log-probabilities are kept for this item"});
+    if (reply.tokens.empty())
+      return about(i, "choices", {.message = "no log-probabilities are kept for this item"});
     auto result = choose_by_first_token(items[i].choices, reply.tokens.front().top);
     if (!result) return about(i, "choices", std::move(result.error()));
     results.push_back(std::move(*result));
@@ -236,9 +245,11 @@ Result<std::vector<ChoiceResult>> RemoteModel::choose_by_chat(std::span<const Ch
 }
 
 Result<std::vector<Answer>> RemoteModel::generate(std::span<const ModelInput> inputs,
-                                                  const GenerateSettings& settings, const Progress& progress) {
+                                                  const GenerateSettings& settings,
+                                                  const Progress& progress) {
   if (settings.truncate) return cannot("a remote model does not cut prompts: they go to the server whole");
-  if (!settings.sampler.logit_bias.empty()) return cannot("a remote model's tokens have no known numbers to bias");
+  if (!settings.sampler.logit_bias.empty())
+    return cannot("a remote model's tokens have no known numbers to bias");
   const Forgetting forgetting(*session_);
   const AnswerRequest request{.sampler = settings.sampler,
                               .stop = settings.stop,
@@ -287,7 +298,8 @@ Result<std::vector<std::vector<double>>> RemoteModel::rerank(std::span<const Rer
     if (items[i].documents.empty()) return about(i, "documents", {.message = "there is nothing to rank"});
     std::string body = rerank_request(session_->name(), items[i].query, items[i].documents);
     keys.push_back(session_->key(path, body));
-    if (plan.wants(keys.back())) plan.add({.request = {path, std::move(body)}, .keys = {keys.back()}, .item = i});
+    if (plan.wants(keys.back()))
+      plan.add({.request = {path, std::move(body)}, .keys = {keys.back()}, .item = i});
   }
   const auto reader = [&](const RemoteCall& call, std::string_view body) -> Result<CallResults> {
     AGON_ASSIGN(RerankReply reply, read_rerank_reply(body, items[call.item].documents.size()));

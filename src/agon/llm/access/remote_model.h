@@ -12,9 +12,11 @@ namespace agon::llm {
 
 /// What it asks for which operation:
 /// - embed: POST /embeddings, several texts a request;
-/// - score: POST /score of agon's own server, told by /models; else POST /completions with echo and logprobs, which
+/// - score: POST /score of agon's own server, told by /models; else POST /completions with echo and logprobs,
+/// which
 ///   knows texts only, no messages;
-/// - choose: by score, or for messages at other servers than agon's by the first token of POST /chat/completions with
+/// - choose: by score, or for messages at other servers than agon's by the first token of POST
+/// /chat/completions with
 ///   top_logprobs;
 /// - generate: POST /chat/completions, or /completions for texts;
 /// - rerank: POST /rerank.
@@ -29,9 +31,9 @@ class RemoteModel final : public LanguageModel {
   [[nodiscard]] Result<std::vector<TextEmbedding>> embed(std::span<const std::string> texts,
                                                          const EmbedSettings& settings = {},
                                                          const Progress& progress = {}) override;
-  [[nodiscard]] Result<std::vector<std::vector<ContinuationScore>>> score(std::span<const ScoreInput> items,
-                                                                          const ScoreSettings& settings = {},
-                                                                          const Progress& progress = {}) override;
+  [[nodiscard]] Result<std::vector<std::vector<ContinuationScore>>> score(
+      std::span<const ScoreInput> items, const ScoreSettings& settings = {},
+      const Progress& progress = {}) override;
   [[nodiscard]] Result<std::vector<ChoiceResult>> choose(std::span<const ChoiceInput> items,
                                                          const Progress& progress = {}) override;
   [[nodiscard]] Result<std::vector<Answer>> generate(std::span<const ModelInput> inputs,

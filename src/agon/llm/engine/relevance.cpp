@@ -7,8 +7,10 @@
 
 namespace agon::llm {
 
-Result<ScoreRequest> relevance_request(const Engine& engine, std::string_view query, std::string_view document) {
-  return make_request(engine, fmt::format("Document: {}\n\nQuery:", document), std::string(" ").append(query));
+Result<ScoreRequest> relevance_request(const Engine& engine, std::string_view query,
+                                       std::string_view document) {
+  return make_request(engine, fmt::format("Document: {}\n\nQuery:", document),
+                      std::string(" ").append(query));
 }
 
 double mean_logprob(const Score& score) {

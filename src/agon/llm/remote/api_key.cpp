@@ -34,7 +34,8 @@ Result<ApiKey> ApiKey::from_file(const std::string& path) {
 
 std::string ApiKey::redact(std::string text) const {
   if (text_.empty()) return text;
-  for (std::size_t at = 0; (at = text.find(text_, at)) != std::string::npos;) text.replace(at, text_.size(), "[key]");
+  for (std::size_t at = 0; (at = text.find(text_, at)) != std::string::npos;)
+    text.replace(at, text_.size(), "[key]");
   return text;
 }
 

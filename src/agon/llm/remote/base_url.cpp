@@ -26,7 +26,8 @@ std::unexpected<Error> bad_url(std::string message) {
 bool is_url(std::string_view model) {
   const std::size_t colon = model.find("://");
   if (colon == std::string_view::npos || colon == 0) return false;
-  return model.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.") == colon;
+  return model.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.") ==
+         colon;
 }
 
 Result<BaseUrl> parse_base_url(const std::string& text) {

@@ -19,8 +19,8 @@ struct BaseUrl {
 /// True when a model is named by a URL (of any scheme) and not by a file.
 [[nodiscard]] bool is_url(std::string_view model);
 
-/// Refused, as mistakes of the call: schemes but http and https, user names and passwords (they would stand in
-/// lists of processes), queries and fragments.
+/// Refused, as mistakes of the call: schemes but http and https, user names and passwords (they would stand
+/// in lists of processes), queries and fragments.
 [[nodiscard]] Result<BaseUrl> parse_base_url(const std::string& text);
 
 }  // namespace agon::llm

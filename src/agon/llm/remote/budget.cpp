@@ -9,12 +9,15 @@
 namespace agon::llm {
 
 double Budget::cost_of(std::int64_t input, std::int64_t output) const {
-  return (static_cast<double>(input) * options_.price_in + static_cast<double>(output) * options_.price_out) / 1e6;
+  return (static_cast<double>(input) * options_.price_in + static_cast<double>(output) * options_.price_out) /
+         1e6;
 }
 
 std::int64_t Budget::input_tokens(const Estimate& request) const {
-  const double rate = seen_bytes_ > 0 ? static_cast<double>(seen_tokens_) / static_cast<double>(seen_bytes_) : 0.5;
-  return static_cast<std::int64_t>(std::ceil(rate * static_cast<double>(request.input_bytes + flying_bytes_)));
+  const double rate =
+      seen_bytes_ > 0 ? static_cast<double>(seen_tokens_) / static_cast<double>(seen_bytes_) : 0.5;
+  return static_cast<std::int64_t>(
+      std::ceil(rate * static_cast<double>(request.input_bytes + flying_bytes_)));
 }
 
 bool Budget::within_tokens(const Estimate& request) const {
@@ -25,7 +28,8 @@ bool Budget::within_tokens(const Estimate& request) const {
 
 bool Budget::within_cost(const Estimate& request) const {
   if (!options_.max_cost) return true;
-  return cost() + cost_of(input_tokens(request), flying_output_ + request.output_tokens) <= *options_.max_cost;
+  return cost() + cost_of(input_tokens(request), flying_output_ + request.output_tokens) <=
+         *options_.max_cost;
 }
 
 bool Budget::allows(const Estimate& request) const { return within_tokens(request) && within_cost(request); }
@@ -59,7 +63,8 @@ std::string Budget::text() const {
   if (options_.max_tokens)
     out = fmt::format("{} of {} tokens", format_count(static_cast<std::uint64_t>(tokens)),
                       format_count(static_cast<std::uint64_t>(*options_.max_tokens)));
-  if (options_.max_cost) out += fmt::format("{}{:.6g} of {:.6g} in money", out.empty() ? "" : ", ", cost(), *options_.max_cost);
+  if (options_.max_cost)
+    out += fmt::format("{}{:.6g} of {:.6g} in money", out.empty() ? "" : ", ", cost(), *options_.max_cost);
   return out + " are spent";
 }
 

@@ -15,9 +15,9 @@ struct BudgetOptions {
   double price_in = 0, price_out = 0;           ///< For a million tokens of input and of output.
 };
 
-/// Adds up what was spent, and says whether a further request may begin. What a request will cost is not known
-/// before; it is taken to have as many tokens a byte as those before (at first one for two bytes), and the most
-/// output that it asks for.
+/// Adds up what was spent, and says whether a further request may begin. What a request will cost is not
+/// known before; it is taken to have as many tokens a byte as those before (at first one for two bytes), and
+/// the most output that it asks for.
 class Budget {
  public:
   explicit Budget(const BudgetOptions& options) : options_(options) {}

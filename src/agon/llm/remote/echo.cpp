@@ -87,7 +87,8 @@ std::size_t continuation_start(std::string_view context) {
 Result<ScoredReply> score_echo(const GeneratedReply& reply, std::string_view context,
                                std::string_view continuation) {
   const std::string prompt = std::string(context).append(continuation);
-  if (!reply.has_logprobs) return fail("the server gives no log-probabilities of prompts: 'choices[0].logprobs' is missing");
+  if (!reply.has_logprobs)
+    return fail("the server gives no log-probabilities of prompts: 'choices[0].logprobs' is missing");
   if (!reply.text.starts_with(prompt))
     return fail("the server does not echo the prompt: 'choices[0].text' does not begin with it");
   const auto placed = [&]() -> std::optional<Ranges> {
@@ -95,31 +96,36 @@ Result<ScoredReply> score_echo(const GeneratedReply& reply, std::string_view con
     return ranges ? std::move(ranges) : by_offset(reply.tokens, reply.text);
   }();
   if (!placed)
-    return fail("the tokens in 'choices[0].logprobs' cannot be placed in the text, neither by what they are nor by 'text_offset'");
+    return fail(
+        "the tokens in 'choices[0].logprobs' cannot be placed in the text, neither by what they are nor by "
+        "'text_offset'");
   const std::size_t start = continuation_start(context);
   ScoredReply score;
   bool greedy = true, greedy_known = true;
   for (std::size_t i = 0; i < placed->size(); ++i) {
     const auto [begin, end] = (*placed)[i];
     const ReplyToken& token = reply.tokens[i];
-    if (begin >= prompt.size()) break;             // generated
+    if (begin >= prompt.size()) break;                                                 // generated
     if (end <= start && !(begin == end && begin >= start && token.logprob)) continue;  // the context, or BOS
     if (begin < start)
-      return fail(fmt::format(
-          "the server's token '{}' stands on both sides of the boundary between context and continuation, at byte {} "
-          "of the text, so that the continuation has no probability of its own",
-          token.text, start));
+      return fail(
+          fmt::format("the server's token '{}' stands on both sides of the boundary between context and "
+                      "continuation, at byte {} "
+                      "of the text, so that the continuation has no probability of its own",
+                      token.text, start));
     if (end > prompt.size())
       return fail(fmt::format("the server's token '{}' goes beyond the continuation's end", token.text));
     if (!token.logprob) {
-      return fail(fmt::format("the server gives no log-probability of the token '{}'{}", token.text,
-                              i == 0 ? ": an empty context needs a server that puts a BOS token before it" : ""));
+      return fail(
+          fmt::format("the server gives no log-probability of the token '{}'{}", token.text,
+                      i == 0 ? ": an empty context needs a server that puts a BOS token before it" : ""));
     }
     score.token_logprobs.push_back(*token.logprob);
     score.logprob += *token.logprob;
     score.tokens.emplace_back(-1, token.text);
     if (token.top.empty()) greedy_known = false;
-    for (const auto& [text, logprob] : token.top) greedy = greedy && (logprob <= *token.logprob || text == token.text);
+    for (const auto& [text, logprob] : token.top)
+      greedy = greedy && (logprob <= *token.logprob || text == token.text);
   }
   if (score.tokens.empty()) return fail("no token of the reply belongs to the continuation");
   if (greedy_known) score.is_greedy = greedy;

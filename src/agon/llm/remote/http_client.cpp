@@ -27,7 +27,11 @@ Clock::duration seconds(double count) {
 
 struct HttpClient::State {
   State(BaseUrl base, ApiKey secret, const HttpOptions& given)
-      : url(std::move(base)), key(std::move(secret)), options(given), window(given.max_concurrency), random(given.seed) {}
+      : url(std::move(base)),
+        key(std::move(secret)),
+        options(given),
+        window(given.max_concurrency),
+        random(given.seed) {}
   ~State() {
     if (multi != nullptr) curl_multi_cleanup(multi);
   }
@@ -52,7 +56,8 @@ class Run {
  public:
   using Failure = HttpClient::Failure;
   template <class State>
-  Run(State& state, const HttpClient& client, const HttpClient::Source& source, const HttpClient::Handler& handler)
+  Run(State& state, const HttpClient& client, const HttpClient::Source& source,
+      const HttpClient::Handler& handler)
       : client_(client),
         source_(source),
         handler_(handler),
@@ -159,13 +164,14 @@ class Run {
     const long status = transfer->reply.status;
     if (status == 429 || status == 503) window_.overload(transfer->epoch);
     // An account without money gets no better by asking again, although OpenAI says 429.
-    const bool broke = status == 429 && transfer->reply.body.find("\"insufficient_quota\"") != std::string::npos;
+    const bool broke =
+        status == 429 && transfer->reply.body.find("\"insufficient_quota\"") != std::string::npos;
     if (may_retry(status) && !broke) {
       const auto wait = retry_after(transfer->retry_after, std::time(nullptr));
       std::string why = client_.error_of(transfer->request.path, transfer->reply).message;
       if (wait && *wait > options_.max_retry_after)
-        return give_up(*transfer, fmt::format("{}; the server asks to wait {:.0f} s, more than {:.0f}", why, *wait,
-                                              options_.max_retry_after));
+        return give_up(*transfer, fmt::format("{}; the server asks to wait {:.0f} s, more than {:.0f}", why,
+                                              *wait, options_.max_retry_after));
       if (wait) paused_until_ = std::max(paused_until_, Clock::now() + seconds(*wait));
       return again(std::move(transfer), std::move(why), wait);
     }
@@ -223,20 +229,22 @@ class Run {
 HttpClient::HttpClient(std::unique_ptr<State> state) : state_(std::move(state)) {}
 HttpClient::~HttpClient() = default;
 
-Result<std::unique_ptr<HttpClient>> HttpClient::create(const BaseUrl& url, ApiKey key, const HttpOptions& options,
-                                                       bool key_over_http) {
+Result<std::unique_ptr<HttpClient>> HttpClient::create(const BaseUrl& url, ApiKey key,
+                                                       const HttpOptions& options, bool key_over_http) {
   static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
-  if (started != CURLE_OK) return fail(fmt::format("libcurl does not start: {}", curl_easy_strerror(started)));
+  if (started != CURLE_OK)
+    return fail(fmt::format("libcurl does not start: {}", curl_easy_strerror(started)));
   if (!key.empty() && !url.tls && !url.loopback && !key_over_http) {
     return std::unexpected(
-        Error{.message = fmt::format("{} is plain http to another machine, where anybody on the way can read the key",
-                                     url.text),
+        Error{.message = fmt::format(
+                  "{} is plain http to another machine, where anybody on the way can read the key", url.text),
               .expected = "https, no key, or --key-over-http to send it all the same",
               .kind = ErrorKind::kUsage});
   }
   auto state = std::make_unique<State>(url, std::move(key), options);
   state->ca_file = options.ca_file;
-  if (const char* file = std::getenv("SSL_CERT_FILE"); state->ca_file.empty() && file != nullptr) state->ca_file = file;
+  if (const char* file = std::getenv("SSL_CERT_FILE"); state->ca_file.empty() && file != nullptr)
+    state->ca_file = file;
   if (url.tls && !state->ca_file.empty()) AGON_TRY(read_file(state->ca_file, std::uint64_t{64} << 20));
   state->multi = curl_multi_init();
   if (state->multi == nullptr) return fail("out of memory for connections");

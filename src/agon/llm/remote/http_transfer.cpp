@@ -34,7 +34,8 @@ std::size_t take_header(char* bytes, std::size_t one, std::size_t count, void* u
   const auto value = [&](std::size_t name) {
     std::string_view text = line.substr(name + 1, 1000);
     while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == '\r' || text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
+    while (!text.empty() && (text.back() == '\r' || text.back() == '\n' || text.back() == ' '))
+      text.remove_suffix(1);
     return std::string(text);
   };
   if (has_name(line, "retry-after")) transfer.retry_after = value(11);

@@ -22,9 +22,9 @@ namespace {
 constexpr std::string_view kHeader = "{\"agon_journal\":1}\n";
 constexpr std::string_view kAnyHeader = "{\"agon_journal\":";
 constexpr std::size_t kMaxLine = std::size_t{256} << 20;  // bytes
-constexpr std::size_t kKey = 64, kSum = 16;                // hex digits
-constexpr std::string_view kBeforeKey = "{\"key\":\"", kBeforeSum = "\",\"sum\":\"", kBeforeTokens = "\",\"tokens\":[",
-                           kBeforeResult = "],\"result\":";
+constexpr std::size_t kKey = 64, kSum = 16;               // hex digits
+constexpr std::string_view kBeforeKey = "{\"key\":\"", kBeforeSum = "\",\"sum\":\"",
+                           kBeforeTokens = "\",\"tokens\":[", kBeforeResult = "],\"result\":";
 
 std::string sum_of(std::string_view key, const TokenUsage& usage, std::string_view result) {
   const std::uint64_t head = hash64(fmt::format("{} {} {}", key, usage.input, usage.output));
@@ -45,7 +45,8 @@ std::optional<Line> parse_line(std::string_view text) {
   const auto hex = [&](std::size_t count) {
     const std::string_view digits = text.substr(0, count);
     text.remove_prefix(digits.size());
-    const bool good = digits.size() == count && digits.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+    const bool good =
+        digits.size() == count && digits.find_first_not_of("0123456789abcdef") == std::string_view::npos;
     return good ? digits : std::string_view();
   };
   const auto number = [&](std::int64_t& value) {
@@ -86,10 +87,11 @@ struct Journal::State {
     return fail(fmt::format("{}: {}", what, std::strerror(errno)), path);
   }
   std::unexpected<Error> damaged(std::uint64_t line, std::string message) const {
-    return std::unexpected(Error{.message = std::move(message),
-                                 .file = path,
-                                 .row = line,
-                                 .expected = "the journal as agon wrote it; without its damaged lines the rest is of use"});
+    return std::unexpected(
+        Error{.message = std::move(message),
+              .file = path,
+              .row = line,
+              .expected = "the journal as agon wrote it; without its damaged lines the rest is of use"});
   }
 
   Status write_all(std::string_view bytes) {
@@ -116,14 +118,16 @@ struct Journal::State {
       const std::size_t searched = buffer.size();
       buffer.append(chunk.data(), static_cast<std::size_t>(got));
       std::size_t begin = 0;
-      for (std::size_t end = buffer.find('\n', searched); end != std::string::npos; end = buffer.find('\n', begin)) {
+      for (std::size_t end = buffer.find('\n', searched); end != std::string::npos;
+           end = buffer.find('\n', begin)) {
         AGON_TRY(take_line(std::string_view(buffer).substr(begin, end - begin), ++line, at + begin));
         begin = end + 1;
       }
       buffer.erase(0, begin);
       at += begin;
       if (line == 0 && !buffer.starts_with(std::string_view(kHeader).substr(0, buffer.size()))) break;
-      if (buffer.size() > kMaxLine) return damaged(line + 1, fmt::format("a line of more than {} bytes", kMaxLine));
+      if (buffer.size() > kMaxLine)
+        return damaged(line + 1, fmt::format("a line of more than {} bytes", kMaxLine));
     }
     if (line == 0) {
       if (!kHeader.starts_with(buffer)) return fail("is no journal of agon, and is left as it is", path);
@@ -134,7 +138,8 @@ struct Journal::State {
     }
     dropped = buffer.size();
     end = at;
-    if (dropped > 0 && ::ftruncate(fd, static_cast<off_t>(end)) != 0) return system_error("cannot write the journal");
+    if (dropped > 0 && ::ftruncate(fd, static_cast<off_t>(end)) != 0)
+      return system_error("cannot write the journal");
     return {};
   }
 
@@ -147,7 +152,8 @@ struct Journal::State {
     }
     const auto line = parse_line(text);
     if (!line) return damaged(number, "a damaged line");
-    place(std::string(line->key), {offset + static_cast<std::uint64_t>(line->result.data() - text.data()), line->result.size()},
+    place(std::string(line->key),
+          {offset + static_cast<std::uint64_t>(line->result.data() - text.data()), line->result.size()},
           line->usage);
     return {};
   }
@@ -185,7 +191,8 @@ Result<std::unique_ptr<Journal>> Journal::open(const std::string& path) {
       return fail("is no regular file, and a journal has to be one", path);
     if (::flock(state->fd, LOCK_EX | LOCK_NB) != 0) {
       if (errno == EWOULDBLOCK)
-        return fail("another run is using this journal; wait for its end, or name another with --journal", path);
+        return fail("another run is using this journal; wait for its end, or name another with --journal",
+                    path);
       return state->system_error("cannot lock the journal");
     }
     // A run that ended between our opening and locking has deleted it: that file has no name any more.
@@ -255,7 +262,8 @@ const std::string& Journal::path() const { return state_->path; }
 std::uint64_t Journal::dropped() const { return state_->dropped; }
 
 Status Journal::remove() {
-  if (state_->fd >= 0 && ::unlink(state_->path.c_str()) != 0) return state_->system_error("cannot delete the journal");
+  if (state_->fd >= 0 && ::unlink(state_->path.c_str()) != 0)
+    return state_->system_error("cannot delete the journal");
   return {};
 }
 

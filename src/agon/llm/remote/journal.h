@@ -15,9 +15,9 @@ namespace agon::llm {
 
 /// Finished items by their keys. On disk this is JSON Lines: a first line that says what the file is, then
 ///   {"key":"<64 hex digits>","sum":"<16 hex digits>","tokens":[in,out],"result":<JSON>}
-/// where `sum` is XXH3 over the rest. A line is written by one call, behind all others, and its bytes are on the
-/// disk at the latest a second later. Only one process may have a journal open; it is let go when the process
-/// ends, however it ends. For one thread at a time.
+/// where `sum` is XXH3 over the rest. A line is written by one call, behind all others, and its bytes are on
+/// the disk at the latest a second later. Only one process may have a journal open; it is let go when the
+/// process ends, however it ends. For one thread at a time.
 class Journal {
  public:
   /// Opens or makes the file. A last line that was torn is dropped; a line that is damaged, a file that is
@@ -30,8 +30,8 @@ class Journal {
   [[nodiscard]] bool contains(const std::string& key) const;
   /// The result that was kept, checked again as it is read.
   [[nodiscard]] Result<std::string> find(const std::string& key) const;
-  /// Adds one item, on disk before this returns (but for what a loss of power may take). A second item of a key
-  /// takes the place of the first. After an Error, a full disk say, the file is as it was.
+  /// Adds one item, on disk before this returns (but for what a loss of power may take). A second item of a
+  /// key takes the place of the first. After an Error, a full disk say, the file is as it was.
   [[nodiscard]] Status append(const std::string& key, std::string_view result, const TokenUsage& usage);
 
   [[nodiscard]] std::size_t size() const;

@@ -24,7 +24,8 @@ std::string kept_score(const ScoredReply& score) {
     fmt::format_to(std::back_inserter(out), "{}{}", i > 0 ? "," : "", score.token_logprobs[i]);
   out += "],\"tokens\":[";
   for (std::size_t i = 0; i < score.tokens.size(); ++i) {
-    fmt::format_to(std::back_inserter(out), "{}{{\"id\":{},\"piece\":", i > 0 ? "," : "", score.tokens[i].first);
+    fmt::format_to(std::back_inserter(out), "{}{{\"id\":{},\"piece\":", i > 0 ? "," : "",
+                   score.tokens[i].first);
     append_json_string(out, score.tokens[i].second);
     out += '}';
   }

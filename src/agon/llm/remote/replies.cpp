@@ -62,7 +62,8 @@ Result<std::vector<ReplyToken>> completion_tokens(const JsonObject& logprobs) {
     tokens.push_back({.text = std::move(text), .logprob = {}, .top = {}, .offset = {}});
   }
   if (numbers.size() != tokens.size())
-    return bad_field(fmt::format("{} numbers for {} tokens", numbers.size(), tokens.size()), at + "token_logprobs");
+    return bad_field(fmt::format("{} numbers for {} tokens", numbers.size(), tokens.size()),
+                     at + "token_logprobs");
   std::size_t i = 0;
   for (const JsonElement one : numbers) {
     if (!one.is_null()) {
@@ -72,7 +73,8 @@ Result<std::vector<ReplyToken>> completion_tokens(const JsonObject& logprobs) {
   }
   JsonElement value;
   JsonArray list;
-  if (find_field(logprobs, "text_offset", value) && value.get(list) == simdjson::SUCCESS && list.size() == tokens.size()) {
+  if (find_field(logprobs, "text_offset", value) && value.get(list) == simdjson::SUCCESS &&
+      list.size() == tokens.size()) {
     i = 0;
     for (const JsonElement one : list) {
       std::int64_t offset = 0;
@@ -80,7 +82,8 @@ Result<std::vector<ReplyToken>> completion_tokens(const JsonObject& logprobs) {
       ++i;
     }
   }
-  if (find_field(logprobs, "top_logprobs", value) && value.get(list) == simdjson::SUCCESS && list.size() == tokens.size()) {
+  if (find_field(logprobs, "top_logprobs", value) && value.get(list) == simdjson::SUCCESS &&
+      list.size() == tokens.size()) {
     i = 0;
     for (const JsonElement one : list) {
       JsonObject top;
@@ -98,7 +101,8 @@ Result<std::vector<ReplyToken>> completion_tokens(const JsonObject& logprobs) {
 
 Result<std::vector<ReplyToken>> chat_tokens(const JsonArray& content) {
   std::vector<ReplyToken> tokens;
-  const auto one_token = [](const JsonObject& object, const std::string& at) -> Result<std::pair<std::string, double>> {
+  const auto one_token = [](const JsonObject& object,
+                            const std::string& at) -> Result<std::pair<std::string, double>> {
     JsonElement text, number;
     if (!find_field(object, "token", text)) return bad_field("missing", at + ".token", "a string");
     if (!find_field(object, "logprob", number)) return bad_field("missing", at + ".logprob", "a number");
@@ -130,7 +134,8 @@ Result<std::vector<ReplyToken>> chat_tokens(const JsonArray& content) {
 template <class Take>
 Status each_indexed(const JsonArray& list, const std::string& name, std::size_t count, Take&& take) {
   if (list.size() != count)
-    return bad_field(fmt::format("{} results", list.size()), name, fmt::format("{}, one for each text", count));
+    return bad_field(fmt::format("{} results", list.size()), name,
+                     fmt::format("{}, one for each text", count));
   std::vector<bool> seen(count);
   std::size_t position = 0;
   for (const JsonElement one : list) {
@@ -174,11 +179,13 @@ Result<ScoredReply> read_scored(const JsonObject& object, const std::string& at)
     score.tokens.emplace_back(id, std::move(piece));
   }
   if (score.tokens.size() != score.token_logprobs.size() || score.tokens.empty())
-    return bad_field(fmt::format("{} tokens with {} log-probabilities", score.tokens.size(), score.token_logprobs.size()),
-                     at);
+    return bad_field(
+        fmt::format("{} tokens with {} log-probabilities", score.tokens.size(), score.token_logprobs.size()),
+        at);
   JsonElement value;
   bool greedy = false;
-  if (find_field(object, "is_greedy", value) && value.get(greedy) == simdjson::SUCCESS) score.is_greedy = greedy;
+  if (find_field(object, "is_greedy", value) && value.get(greedy) == simdjson::SUCCESS)
+    score.is_greedy = greedy;
   return score;
 }
 
@@ -229,24 +236,24 @@ Result<EmbeddingReply> read_embedding_reply(std::string_view body, std::size_t i
     EmbeddingReply reply{.head = read_head(object), .embeddings = std::vector<std::vector<float>>(inputs)};
     AGON_ASSIGN(const JsonArray data, list_of(object, "data", "data"));
     std::size_t width = 0;
-    AGON_TRY(each_indexed(data, "data", inputs,
-                          [&](std::size_t slot, const JsonObject& one, const std::string& at) -> Status {
-                            AGON_ASSIGN(const JsonArray numbers, list_of(one, "embedding", at + ".embedding"));
-                            std::vector<float>& row = reply.embeddings[slot];
-                            for (const JsonElement number : numbers) {
-                              AGON_ASSIGN(const double value,
-                                          finite_number(number, fmt::format("{}.embedding[{}]", at, row.size())));
-                              row.push_back(static_cast<float>(value));
-                              if (!std::isfinite(row.back()))
-                                return bad_field("beyond a float", at + ".embedding", "a finite number");
-                            }
-                            if (row.empty()) return bad_field("empty", at + ".embedding", "numbers");
-                            if (width != 0 && width != row.size())
-                              return bad_field(fmt::format("{} numbers, and {} before", row.size(), width),
-                                               at + ".embedding", "the same number for all");
-                            width = row.size();
-                            return {};
-                          }));
+    AGON_TRY(each_indexed(
+        data, "data", inputs, [&](std::size_t slot, const JsonObject& one, const std::string& at) -> Status {
+          AGON_ASSIGN(const JsonArray numbers, list_of(one, "embedding", at + ".embedding"));
+          std::vector<float>& row = reply.embeddings[slot];
+          for (const JsonElement number : numbers) {
+            AGON_ASSIGN(const double value,
+                        finite_number(number, fmt::format("{}.embedding[{}]", at, row.size())));
+            row.push_back(static_cast<float>(value));
+            if (!std::isfinite(row.back()))
+              return bad_field("beyond a float", at + ".embedding", "a finite number");
+          }
+          if (row.empty()) return bad_field("empty", at + ".embedding", "numbers");
+          if (width != 0 && width != row.size())
+            return bad_field(fmt::format("{} numbers, and {} before", row.size(), width), at + ".embedding",
+                             "the same number for all");
+          width = row.size();
+          return {};
+        }));
     return reply;
   });
 }
@@ -258,7 +265,8 @@ Result<RerankReply> read_rerank_reply(std::string_view body, std::size_t documen
     AGON_TRY(each_indexed(results, "results", documents,
                           [&](std::size_t slot, const JsonObject& one, const std::string& at) -> Status {
                             JsonElement value;
-                            if (!find_field(one, "relevance_score", value) && !find_field(one, "score", value))
+                            if (!find_field(one, "relevance_score", value) &&
+                                !find_field(one, "score", value))
                               return bad_field("missing", at + ".relevance_score", "a number");
                             AGON_ASSIGN(reply.scores[slot], finite_number(value, at + ".relevance_score"));
                             return {};
@@ -316,7 +324,8 @@ std::string error_text(std::string_view body) {
       root.get(object) == simdjson::SUCCESS) {
     JsonElement value;
     JsonObject inner;
-    // OpenAI: {"error": {"message"}}; others {"error": "..."}, {"message": "..."} (vLLM), {"detail": ...} (FastAPI).
+    // OpenAI: {"error": {"message"}}; others {"error": "..."}, {"message": "..."} (vLLM), {"detail": ...}
+    // (FastAPI).
     if (find_field(object, "error", value) && value.get(inner) == simdjson::SUCCESS) object = inner;
     for (const char* name : {"message", "error", "detail"}) {
       if (!find_field(object, name, value)) continue;

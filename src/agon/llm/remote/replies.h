@@ -1,5 +1,5 @@
-// What servers with OpenAI's interface answer, read as the text of a stranger: every field that is used is checked,
-// and an error says which one was missing or wrong.
+// What servers with OpenAI's interface answer, read as the text of a stranger: every field that is used is
+// checked, and an error says which one was missing or wrong.
 #pragma once
 
 #include <cstdint>
@@ -29,9 +29,10 @@ struct ReplyHead {
 /// A token as a server shows it.
 struct ReplyToken {
   std::string text;
-  std::optional<double> logprob;                    ///< Natural logarithm; none where the server gave null.
-  std::vector<std::pair<std::string, double>> top;  ///< The most probable tokens at its place, if they were given.
-  std::optional<std::int64_t> offset;               ///< In the text, in code points, as the server counts.
+  std::optional<double> logprob;  ///< Natural logarithm; none where the server gave null.
+  std::vector<std::pair<std::string, double>>
+      top;                             ///< The most probable tokens at its place, if they were given.
+  std::optional<std::int64_t> offset;  ///< In the text, in code points, as the server counts.
 };
 
 /// One choice of /completions or /chat/completions.
@@ -71,10 +72,11 @@ struct ScoreReply {
 [[nodiscard]] Result<ScoreReply> read_score_reply(std::string_view body, std::size_t continuations);
 
 /// Ids of /models, with who owns them ("agon" for agon's own server).
-[[nodiscard]] Result<std::vector<std::pair<std::string, std::string>>> read_models_reply(std::string_view body);
+[[nodiscard]] Result<std::vector<std::pair<std::string, std::string>>> read_models_reply(
+    std::string_view body);
 
-/// What a server says of an error: the message of OpenAI's, vLLM's and FastAPI's forms, else the start of the body
-/// in one line. At most 500 bytes, visible characters only.
+/// What a server says of an error: the message of OpenAI's, vLLM's and FastAPI's forms, else the start of the
+/// body in one line. At most 500 bytes, visible characters only.
 [[nodiscard]] std::string error_text(std::string_view body);
 
 /// True when a body stops before its JSON does.

@@ -63,12 +63,17 @@ class Body {
 }  // namespace
 
 std::string echo_request(std::string_view model, std::string_view prompt) {
-  return Body(model).text("prompt", prompt).number("max_tokens", 1).number("temperature", 0).raw("echo", "true")
-      .number("logprobs", 1).take();
+  return Body(model)
+      .text("prompt", prompt)
+      .number("max_tokens", 1)
+      .number("temperature", 0)
+      .raw("echo", "true")
+      .number("logprobs", 1)
+      .take();
 }
 
-std::string score_request(std::string_view model, std::string_view context, std::span<const ChatMessage> messages,
-                          std::span<const std::string> continuations) {
+std::string score_request(std::string_view model, std::string_view context,
+                          std::span<const ChatMessage> messages, std::span<const std::string> continuations) {
   Body body(model);
   if (messages.empty())
     body.text("context", context);
@@ -81,17 +86,23 @@ std::string embedding_request(std::string_view model, std::span<const std::strin
   return Body(model).texts("input", texts).text("encoding_format", "float").take();
 }
 
-std::string rerank_request(std::string_view model, std::string_view query, std::span<const std::string> documents) {
+std::string rerank_request(std::string_view model, std::string_view query,
+                           std::span<const std::string> documents) {
   return Body(model).text("query", query).texts("documents", documents).take();
 }
 
 std::string first_token_request(std::string_view model, std::span<const ChatMessage> messages) {
-  return Body(model).messages(messages).number("max_tokens", 1).number("temperature", 0).raw("logprobs", "true")
-      .number("top_logprobs", 20).take();
+  return Body(model)
+      .messages(messages)
+      .number("max_tokens", 1)
+      .number("temperature", 0)
+      .raw("logprobs", "true")
+      .number("top_logprobs", 20)
+      .take();
 }
 
-std::string answer_request(std::string_view model, std::string_view prompt, std::span<const ChatMessage> messages,
-                           const AnswerRequest& settings) {
+std::string answer_request(std::string_view model, std::string_view prompt,
+                           std::span<const ChatMessage> messages, const AnswerRequest& settings) {
   Body body(model);
   if (messages.empty())
     body.text("prompt", prompt);
@@ -108,8 +119,9 @@ std::string answer_request(std::string_view model, std::string_view prompt, std:
   if (settings.max_tokens > 0) body.number("max_tokens", settings.max_tokens);
   if (!settings.stop.empty()) body.texts("stop", settings.stop);
   if (!settings.json_schema.empty())
-    body.raw("response_format", R"({"type":"json_schema","json_schema":{"name":"answer","strict":true,"schema":)" +
-                                    settings.json_schema + "}}");
+    body.raw("response_format",
+             R"({"type":"json_schema","json_schema":{"name":"answer","strict":true,"schema":)" +
+                 settings.json_schema + "}}");
   else if (settings.json_object)
     body.raw("response_format", R"({"type":"json_object"})");
   return body.take();

@@ -14,7 +14,8 @@
 
 namespace agon::llm {
 
-/// POST /completions: the prompt echoed with log-probabilities and one token behind it, as lm-evaluation-harness asks.
+/// POST /completions: the prompt echoed with log-probabilities and one token behind it, as
+/// lm-evaluation-harness asks.
 [[nodiscard]] std::string echo_request(std::string_view model, std::string_view prompt);
 /// POST /score of agon's server: one item.
 [[nodiscard]] std::string score_request(std::string_view model, std::string_view context,
@@ -23,12 +24,13 @@ namespace agon::llm {
 [[nodiscard]] std::string embedding_request(std::string_view model, std::span<const std::string> texts);
 [[nodiscard]] std::string rerank_request(std::string_view model, std::string_view query,
                                          std::span<const std::string> documents);
-/// POST /chat/completions: one token at temperature 0, with the 20 most probable ones (the most that OpenAI gives).
+/// POST /chat/completions: one token at temperature 0, with the 20 most probable ones (the most that OpenAI
+/// gives).
 [[nodiscard]] std::string first_token_request(std::string_view model, std::span<const ChatMessage> messages);
 
 struct AnswerRequest {
-  SamplerOptions sampler = {};  ///< What OpenAI knows is always sent; top_k, min_p and repetition_penalty only when
-                                ///< they do something, since not every server has them.
+  SamplerOptions sampler = {};  ///< What OpenAI knows is always sent; top_k, min_p and repetition_penalty
+                                ///< only when they do something, since not every server has them.
   std::vector<std::string> stop = {};
   int max_tokens = 0;            ///< 0: not sent.
   std::string json_schema = {};  ///< As JSON; empty: none.
@@ -36,9 +38,11 @@ struct AnswerRequest {
 };
 /// POST /chat/completions with messages, POST /completions without.
 [[nodiscard]] std::string answer_request(std::string_view model, std::string_view prompt,
-                                         std::span<const ChatMessage> messages, const AnswerRequest& settings);
+                                         std::span<const ChatMessage> messages,
+                                         const AnswerRequest& settings);
 
-/// Results as one line of JSON, and back. Reading is for what was written here; damage is an Error all the same.
+/// Results as one line of JSON, and back. Reading is for what was written here; damage is an Error all the
+/// same.
 [[nodiscard]] std::string kept_score(const ScoredReply& score);
 [[nodiscard]] Result<ScoredReply> read_kept_score(std::string_view json);
 [[nodiscard]] std::string kept_numbers(std::span<const double> numbers);

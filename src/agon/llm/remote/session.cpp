@@ -14,7 +14,8 @@ namespace {
 // "gpt-4o" is answered by "gpt-4o-2024-08-06": the name with a date behind it.
 bool same_model(std::string_view asked, std::string_view answered) {
   if (asked == answered) return true;
-  if (!answered.starts_with(asked) || answered.size() < asked.size() + 5 || answered[asked.size()] != '-') return false;
+  if (!answered.starts_with(asked) || answered.size() < asked.size() + 5 || answered[asked.size()] != '-')
+    return false;
   return answered.substr(asked.size() + 1).find_first_not_of("0123456789-") == std::string_view::npos;
 }
 
@@ -100,9 +101,10 @@ void RemoteSession::forget() {
 
 Status RemoteSession::check_model(const ReplyHead& head) const {
   if (options_.any_name || head.model.empty() || same_model(options_.name, head.model)) return {};
-  return std::unexpected(Error{.message = fmt::format("{} was asked for the model '{}' and answered with '{}'", url().text,
-                                                      options_.name, head.model),
-                               .expected = "the same name, or --any-name where a server has its own name for a model"});
+  return std::unexpected(
+      Error{.message = fmt::format("{} was asked for the model '{}' and answered with '{}'", url().text,
+                                   options_.name, head.model),
+            .expected = "the same name, or --any-name where a server has its own name for a model"});
 }
 
 // Reads one reply and keeps its results; a text says why it is asked for again.
@@ -113,11 +115,13 @@ Result<std::string> RemoteSession::take(const RemoteCall& call, HttpReply& reply
     if (reply.status == 404 || reply.status == 405 || reply.status == 501)
       error.expected = fmt::format("a server with POST {} that has the model '{}'", path, options_.name);
     if (reply.status == 401 || reply.status == 403)
-      error.expected = fmt::format("a key that is valid there, from --key-env, --key-file or {}", kDefaultKeyVariable);
+      error.expected =
+          fmt::format("a key that is valid there, from --key-env, --key-file or {}", kDefaultKeyVariable);
     return std::unexpected(std::move(error));
   }
   if (is_cut_off(reply.body))
-    return fmt::format("{}{}: the reply ends in the middle, after {} bytes", url().text, path, reply.body.size());
+    return fmt::format("{}{}: the reply ends in the middle, after {} bytes", url().text, path,
+                       reply.body.size());
   auto results = reader(call, reply.body);
   if (!results) {
     Error error{.message = fmt::format("{}{}: {}", url().text, path, in_reply(results.error()))};
@@ -125,15 +129,18 @@ Result<std::string> RemoteSession::take(const RemoteCall& call, HttpReply& reply
   }
   AGON_TRY(check_model(results->head));
   for (std::size_t i = 0; i < call.keys.size(); ++i)
-    AGON_TRY(journal_->append(call.keys[i], results->results[i], i == 0 ? results->head.usage : TokenUsage()));
+    AGON_TRY(
+        journal_->append(call.keys[i], results->results[i], i == 0 ? results->head.usage : TokenUsage()));
   return std::string();
 }
 
-// Says what is kept, and that the same command goes on from there, with a `change` (" with ...") to it if need be.
+// Says what is kept, and that the same command goes on from there, with a `change` (" with ...") to it if
+// need be.
 Error RemoteSession::how_to_go_on(Error error, std::string_view change) const {
   if (journal_->path().empty()) return error;
-  error.message += fmt::format("; finished items ({}) are kept in {}, and the same command{} goes on from there",
-                               format_count(journal_->size()), journal_->path(), change);
+  error.message +=
+      fmt::format("; finished items ({}) are kept in {}, and the same command{} goes on from there",
+                  format_count(journal_->size()), journal_->path(), change);
   return error;
 }
 
@@ -179,16 +186,18 @@ Status RemoteSession::run(std::span<const RemoteCall> calls, const Reader& reade
     ++done;
     report();
     if (budget_.is_limited() && !had_usage)
-      return fail(fmt::format("{}{}: the reply has no 'usage', without which a budget cannot be kept", url().text,
-                              call.request.path));
+      return fail(fmt::format("{}{}: the reply has no 'usage', without which a budget cannot be kept",
+                              url().text, call.request.path));
     return again;
   };
   for (;;) {
     const std::size_t first_sent = sent.size();
-    if (auto status = client_->run(source, [&](std::size_t id, HttpReply& reply) { return handler(first_sent + id, reply); });
+    if (auto status = client_->run(
+            source, [&](std::size_t id, HttpReply& reply) { return handler(first_sent + id, reply); });
         !status) {
       Error error = std::move(status.error().error);
-      if (error.row == 0) error.row = calls[sent[first_sent + status.error().id]].item + 1;
+      if (error.row == 0 && error.file.empty())
+        error.row = calls[sent[first_sent + status.error().id]].item + 1;
       return std::unexpected(how_to_go_on(std::move(error)));
     }
     if (next >= calls.size()) return {};

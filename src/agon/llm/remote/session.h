@@ -1,4 +1,5 @@
-// A run on a remote model: requests that go out once, replies that are checked and kept, and what it all costs.
+// A run on a remote model: requests that go out once, replies that are checked and kept, and what it all
+// costs.
 #pragma once
 
 #include <cstdint>
@@ -18,16 +19,16 @@
 
 namespace agon::llm {
 
-/// Where a key comes from when no option says so. A name of our own: a key that is in the environment for another
-/// service must not go to whatever server a URL names.
+/// Where a key comes from when no option says so. A name of our own: a key that is in the environment for
+/// another service must not go to whatever server a URL names.
 inline constexpr const char* kDefaultKeyVariable = "AGON_API_KEY";
 
 struct RemoteOptions {
-  std::string url;             ///< Where the API begins: "http://127.0.0.1:8080/v1".
-  std::string name;            ///< The model's; empty: the only one that the server lists.
-  bool any_name = false;       ///< Take replies of a model with another name.
-  std::string key_env = {};    ///< Environment variable with the key; it has to be set. Empty: kDefaultKeyVariable,
-                               ///< which need not be.
+  std::string url;           ///< Where the API begins: "http://127.0.0.1:8080/v1".
+  std::string name;          ///< The model's; empty: the only one that the server lists.
+  bool any_name = false;     ///< Take replies of a model with another name.
+  std::string key_env = {};  ///< Environment variable with the key; it has to be set. Empty:
+                             ///< kDefaultKeyVariable, which need not be.
   std::string key_file = {};   ///< File with the key, in place of a variable.
   bool key_over_http = false;  ///< Send a key over plain http to other machines too.
   HttpOptions http = {};
@@ -56,14 +57,14 @@ class RemoteSession {
 
   /// Takes a reply with a status of 2xx apart.
   using Reader = std::function<Result<CallResults>(const RemoteCall& call, std::string_view body)>;
-  /// Sends the calls whose results are not kept yet (calls that share a key with an earlier one must be left out by
-  /// the caller), and keeps what comes back, item by item. An Error names the item by `row` (from 1), and says how
-  /// the run can go on. `progress` counts calls.
+  /// Sends the calls whose results are not kept yet (calls that share a key with an earlier one must be left
+  /// out by the caller), and keeps what comes back, item by item. An Error names the item by `row` (from 1),
+  /// and says how the run can go on. `progress` counts calls.
   [[nodiscard]] Status run(std::span<const RemoteCall> calls, const Reader& reader, std::string_view stage,
                            const Progress& progress);
 
-  /// What results are kept under: SHA-256 of the model (URL and name), the kind of question, its settings and text,
-  /// all of which is in `request`.
+  /// What results are kept under: SHA-256 of the model (URL and name), the kind of question, its settings and
+  /// text, all of which is in `request`.
   [[nodiscard]] std::string key(std::string_view path, std::string_view request) const;
   [[nodiscard]] bool has(const std::string& key) const { return journal_->contains(key); }
   [[nodiscard]] Result<std::string> result(const std::string& key) const { return journal_->find(key); }
