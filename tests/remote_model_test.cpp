@@ -44,12 +44,13 @@ std::string echo_answer(const TestRequest& request) {
     logprobs.push_back(i == 0 ? json() : json(-static_cast<double>(i)));
     top.push_back(i == 0 ? json() : json{{tokens.back(), -static_cast<double>(i)}});
   }
-  return http(200, json{{"model", "m"},
-                        {"choices",
-                         {{{"text", prompt + "!"},
-                           {"logprobs", {{"tokens", tokens}, {"token_logprobs", logprobs}, {"top_logprobs", top}}}}}},
-                        {"usage", {{"prompt_tokens", prompt.size()}, {"completion_tokens", 1}}}}
-                       .dump());
+  return http(
+      200, json{{"model", "m"},
+                {"choices",
+                 {{{"text", prompt + "!"},
+                   {"logprobs", {{"tokens", tokens}, {"token_logprobs", logprobs}, {"top_logprobs", top}}}}}},
+                {"usage", {{"prompt_tokens", prompt.size()}, {"completion_tokens", 1}}}}
+               .dump());
 }
 
 std::string embedding_answer(const TestRequest& request) {
@@ -57,7 +58,8 @@ std::string embedding_answer(const TestRequest& request) {
   json data = json::array();
   for (const std::string text : body["input"])
     data.push_back({{"index", data.size()}, {"embedding", {text.size(), 0.5}}});
-  return http(200, json{{"model", "m"}, {"data", data}, {"usage", {{"prompt_tokens", 10 * data.size()}}}}.dump());
+  return http(200,
+              json{{"model", "m"}, {"data", data}, {"usage", {{"prompt_tokens", 10 * data.size()}}}}.dump());
 }
 
 std::vector<std::string> texts_of(int count) {
@@ -67,7 +69,8 @@ std::vector<std::string> texts_of(int count) {
 }
 
 TEST(RemoteModel, ScoresByEcho) {
-  TestServer server([](const TestRequest& r) { return r.is("GET /v1/models ") ? kNoModels : echo_answer(r); });
+  TestServer server(
+      [](const TestRequest& r) { return r.is("GET /v1/models ") ? kNoModels : echo_answer(r); });
   const auto model = open(options_of(server));
   const ScoreInput items[] = {{{"ab"}, {"c", "cd", "c"}}, {{"x "}, {"y"}}};
   const auto scores = model->score(items);
@@ -93,8 +96,10 @@ TEST(RemoteModel, ScoresByEcho) {
 
 TEST(RemoteModel, SaysWhatAServerDoesWrong) {
   const std::pair<std::string, const char*> cases[] = {
-      {http(200, R"({"choices":[{"text":"abc!","logprobs":null}]})"), "the server gives no log-probabilities of prompts"},
-      {http(200, R"({"choices":[{"text":"abc","logprobs":{"tokens":["abc"],"token_logprobs":[NaN]}}]})"), "not JSON"},
+      {http(200, R"({"choices":[{"text":"abc!","logprobs":null}]})"),
+       "the server gives no log-probabilities of prompts"},
+      {http(200, R"({"choices":[{"text":"abc","logprobs":{"tokens":["abc"],"token_logprobs":[NaN]}}]})"),
+       "not JSON"},
       {http(200, "<html>Welcome</html>"), "in the reply, not JSON"},
       {http(200, "{}"), "'choices': missing"},
       {http(400, R"({"error":{"message":"echo is not supported"}})"), "status 400: echo is not supported"},
@@ -120,7 +125,8 @@ TEST(RemoteModel, AnotherModelsNameIsAnError) {
   });
   const std::vector<std::string> text = {"a"};
   RemoteOptions options = options_of(server);
-  EXPECT_THAT(open(options)->embed(text).error().to_string(), HasSubstr("asked for the model 'm' and answered with 'other'"));
+  EXPECT_THAT(open(options)->embed(text).error().to_string(),
+              HasSubstr("asked for the model 'm' and answered with 'other'"));
   options.any_name = true;
   EXPECT_TRUE(open(options)->embed(text));
   options.any_name = false;
@@ -132,7 +138,9 @@ TEST(RemoteModel, AnotherModelsNameIsAnError) {
 
 TEST(RemoteModel, TakesTheOnlyModelThereIs) {
   std::string models = R"({"data":[{"id":"m","owned_by":"me"}]})";
-  TestServer server([&](const TestRequest& r) { return r.is("GET /v1/models ") ? http(200, models) : embedding_answer(r); });
+  TestServer server([&](const TestRequest& r) {
+    return r.is("GET /v1/models ") ? http(200, models) : embedding_answer(r);
+  });
   RemoteOptions options = options_of(server);
   options.name = "";
   const auto model = open(options);
@@ -158,11 +166,14 @@ TEST(RemoteModel, EmbedsInBatchesAndNoTextTwice) {
   EXPECT_EQ((*embeddings)[40].values, (*embeddings)[3].values);
   EXPECT_EQ(server.count(), 3);
   EXPECT_EQ(model->session().budget().spent().input, 400);
-  for (const EmbedSettings& settings : {EmbedSettings{.layer = 3}, EmbedSettings{.pooling = Pooling::kLast}, EmbedSettings{.truncate = true}})
+  for (const EmbedSettings& settings :
+       {EmbedSettings{.layer = 3}, EmbedSettings{.pooling = Pooling::kLast}, EmbedSettings{.truncate = true}})
     EXPECT_EQ(model->embed(texts, settings).error().exit_code(), 2);
-  EXPECT_THAT(model->embed(std::vector<std::string>{"a", ""}).error().to_string(), HasSubstr("row 2, column 'text'"));
+  EXPECT_THAT(model->embed(std::vector<std::string>{"a", ""}).error().to_string(),
+              HasSubstr("row 2, column 'text'"));
   TestServer wrong([](const TestRequest&) { return http(200, R"({"data":[{"embedding":[1]}]})"); });
-  EXPECT_THAT(open(options_of(wrong))->embed(texts).error().to_string(), HasSubstr("1 results (expected 16, one for each text)"));
+  EXPECT_THAT(open(options_of(wrong))->embed(texts).error().to_string(),
+              HasSubstr("1 results (expected 16, one for each text)"));
 }
 
 TEST(RemoteModel, AFailedRunGoesOnWhereItStopped) {
@@ -180,7 +191,7 @@ TEST(RemoteModel, AFailedRunGoesOnWhereItStopped) {
     const auto failed = open(options)->embed(texts);
     ASSERT_FALSE(failed);
     EXPECT_THAT(failed.error().to_string(),
-                HasSubstr("status 500; finished items (32) are kept in " + options.journal +
+                HasSubstr("status 500: {}; finished items (32) are kept in " + options.journal +
                           ", and the same command goes on from there"));
     EXPECT_EQ(failed.error().row, 33U);
   }
@@ -206,8 +217,9 @@ TEST(RemoteModel, StopsBeforeTheBudgetIsExceeded) {
   {
     const auto stopped = open(options)->embed(texts);
     ASSERT_FALSE(stopped);
-    EXPECT_THAT(stopped.error().to_string(), AllOf(HasSubstr("stopped before the budget is exceeded: "),
-                                                   HasSubstr("the same command with a higher --max-tokens-total goes on")));
+    EXPECT_THAT(stopped.error().to_string(),
+                AllOf(HasSubstr("stopped before the budget is exceeded: "),
+                      HasSubstr("the same command with a higher --max-tokens-total goes on")));
     EXPECT_EQ(stopped.error().exit_code(), 1);
   }
   const int first = server.count();
@@ -231,13 +243,17 @@ TEST(RemoteModel, StopsBeforeTheBudgetIsExceeded) {
 
 TEST(RemoteModel, ChoosesByTheFirstTokenOfAnAnswer) {
   const auto answer = [](const json& top) {
-    return http(200, json{{"choices",
-                           {{{"message", {{"content", "A"}}},
-                             {"logprobs", {{"content", {{{"token", "A"}, {"logprob", -0.5}, {"top_logprobs", top}}}}}}}}}}
-                         .dump());
+    return http(
+        200,
+        json{{"choices",
+              {{{"message", {{"content", "A"}}},
+                {"logprobs", {{"content", {{{"token", "A"}, {"logprob", -0.5}, {"top_logprobs", top}}}}}}}}}}
+            .dump());
   };
-  json top = {{{"token", "A"}, {"logprob", std::log(0.5)}}, {{"token", " A"}, {"logprob", std::log(0.1)}},
-              {{"token", "B"}, {"logprob", std::log(0.2)}}, {{"token", "x"}, {"logprob", std::log(0.01)}}};
+  json top = {{{"token", "A"}, {"logprob", std::log(0.5)}},
+              {{"token", " A"}, {"logprob", std::log(0.1)}},
+              {{"token", "B"}, {"logprob", std::log(0.2)}},
+              {{"token", "x"}, {"logprob", std::log(0.01)}}};
   TestServer server([&](const TestRequest& r) { return r.is("GET ") ? kNoModels : answer(top); });
   const auto model = open(options_of(server));
   ChoiceInput item{{"", {{"user", "A or B?"}}}, {"A", "B"}};
@@ -255,7 +271,8 @@ TEST(RemoteModel, ChoosesByTheFirstTokenOfAnAnswer) {
   EXPECT_THAT(model->choose(std::span(&item, 1)).error().to_string(),
               HasSubstr("none of the choices is among the 4 most probable first tokens"));
   item.choices = {"Apple", "Axe"};
-  EXPECT_THAT(model->choose(std::span(&item, 1)).error().to_string(), HasSubstr("'A' is the beginning of more than one choice"));
+  EXPECT_THAT(model->choose(std::span(&item, 1)).error().to_string(),
+              HasSubstr("'A' is the beginning of more than one choice"));
   TestServer dumb([&](const TestRequest& r) {
     return r.is("GET ") ? kNoModels : http(200, R"({"choices":[{"message":{"content":"A"}}]})");
   });
@@ -266,13 +283,21 @@ TEST(RemoteModel, ChoosesByTheFirstTokenOfAnAnswer) {
 TEST(RemoteModel, GeneratesAndReranks) {
   TestServer server([](const TestRequest& request) {
     const json body = json::parse(request.body);
-    if (request.is("POST /v1/rerank ")) return http(200, R"({"results":[{"index":1,"relevance_score":2.5},{"index":0,"relevance_score":-1}]})");
-    if (request.is("POST /v1/chat/")) return http(200, R"({"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":4,"completion_tokens":2}})");
-    return http(200, json{{"choices", {{{"text", body["prompt"].get<std::string>() + "?"}, {"finish_reason", "length"}}}}}.dump());
+    if (request.is("POST /v1/rerank "))
+      return http(200, R"({"results":[{"index":1,"relevance_score":2.5},{"index":0,"relevance_score":-1}]})");
+    if (request.is("POST /v1/chat/"))
+      return http(
+          200,
+          R"({"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":4,"completion_tokens":2}})");
+    return http(
+        200,
+        json{{"choices", {{{"text", body["prompt"].get<std::string>() + "?"}, {"finish_reason", "length"}}}}}
+            .dump());
   });
   const auto model = open(options_of(server));
   const ModelInput inputs[] = {{"a\n\"b\""}, {"", {{"system", "s"}, {"user", "u"}}}};
-  const auto answers = model->generate(inputs, {.sampler = {.temperature = 0.5, .seed = 3}, .stop = {"."}, .max_tokens = 7});
+  const auto answers =
+      model->generate(inputs, {.sampler = {.temperature = 0.5, .seed = 3}, .stop = {"."}, .max_tokens = 7});
   ASSERT_TRUE(answers) << answers.error().to_string();
   EXPECT_EQ((*answers)[0].text, "a\n\"b\"?");
   EXPECT_EQ((*answers)[0].stopped_by, "length");

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "agon/base/check.h"
+#include "agon/llm/remote/replies.h"
 
 namespace agon::llm {
 namespace {
@@ -30,7 +31,7 @@ Result<std::optional<std::size_t>> told_by(std::span<const std::string> choices,
     found = i;
   }
   if (several)
-    return fail(fmt::format("the first token '{}' is the beginning of more than one choice", token));
+    return fail(fmt::format("the first token '{}' is the beginning of more than one choice", shown(token)));
   return found;
 }
 
@@ -80,7 +81,7 @@ Result<ChoiceResult> choose_by_first_token(std::span<const std::string> choices,
   if (!any) {
     std::string seen;
     for (std::size_t i = 0; i < std::min<std::size_t>(top.size(), 5); ++i)
-      seen += fmt::format("{}'{}'", i > 0 ? ", " : "", top[i].first);
+      seen += fmt::format("{}'{}'", i > 0 ? ", " : "", shown(top[i].first));
     return fail(fmt::format("none of the choices is among the {} most probable first tokens ({}, ...)",
                             top.size(), seen));
   }

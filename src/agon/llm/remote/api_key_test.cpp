@@ -24,7 +24,8 @@ TEST(ApiKey, FromTheEnvironment) {
   EXPECT_THAT(bad.error().to_string(), AllOf(HasSubstr("AGON_TEST_KEY"), Not(HasSubstr("words"))));
   ::unsetenv("AGON_TEST_KEY");
   EXPECT_TRUE(ApiKey::from_environment("AGON_TEST_KEY", true)->empty());
-  EXPECT_THAT(ApiKey::from_environment("AGON_TEST_KEY", false).error().to_string(), HasSubstr("AGON_TEST_KEY is not set"));
+  EXPECT_THAT(ApiKey::from_environment("AGON_TEST_KEY", false).error().to_string(),
+              HasSubstr("AGON_TEST_KEY is not set"));
 }
 
 TEST(ApiKey, FromTheFirstLineOfAFile) {

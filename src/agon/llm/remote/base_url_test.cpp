@@ -7,7 +7,8 @@ namespace agon::llm {
 namespace {
 
 TEST(BaseUrl, TellsUrlsFromFiles) {
-  for (const char* url : {"http://h/v1", "https://h", "HTTPS://h", "ftp://h", "a+b.c-d://x"}) EXPECT_TRUE(is_url(url)) << url;
+  for (const char* url : {"http://h/v1", "https://h", "HTTPS://h", "ftp://h", "a+b.c-d://x"})
+    EXPECT_TRUE(is_url(url)) << url;
   for (const char* file : {"model.gguf", "/a/b.gguf", "./http:/x", "://x", "a b://x", "folder/http://x"})
     EXPECT_FALSE(is_url(file)) << file;
 }
@@ -25,15 +26,19 @@ TEST(BaseUrl, TakesApart) {
 TEST(BaseUrl, KnowsThisMachine) {
   for (const char* host : {"localhost", "a.localhost", "127.0.0.1", "127.9.9.9", "[::1]"})
     EXPECT_TRUE(parse_base_url(std::string("http://") + host + ":80/v1")->loopback) << host;
-  for (const char* host : {"127.evil.com", "127.0.0.1.example.com", "localhost.example.com", "10.0.0.1", "[::2]", "0.0.0.0"})
+  for (const char* host :
+       {"127.evil.com", "127.0.0.1.example.com", "localhost.example.com", "10.0.0.1", "[::2]", "0.0.0.0"})
     EXPECT_FALSE(parse_base_url(std::string("http://") + host + "/v1")->loopback) << host;
 }
 
 TEST(BaseUrl, RefusesWhatIsNone) {
-  const std::pair<const char*, const char*> cases[] = {
-      {"ftp://host/v1", "scheme 'ftp'"},      {"file:///etc/passwd", "scheme 'file'"}, {"http://", "no URL"},
-      {"http://h:99999/v1", "no URL"},        {"http://h/v1?key=1", "query"},         {"http://h/v1#x", "fragment"},
-      {"http://a b/v1", "no URL"}};
+  const std::pair<const char*, const char*> cases[] = {{"ftp://host/v1", "scheme 'ftp'"},
+                                                       {"file:///etc/passwd", "scheme 'file'"},
+                                                       {"http://", "no URL"},
+                                                       {"http://h:99999/v1", "no URL"},
+                                                       {"http://h/v1?key=1", "query"},
+                                                       {"http://h/v1#x", "fragment"},
+                                                       {"http://a b/v1", "no URL"}};
   for (const auto& [text, message] : cases) {
     const auto url = parse_base_url(text);
     ASSERT_FALSE(url) << text;

@@ -112,12 +112,13 @@ Result<ScoredReply> score_echo(const GeneratedReply& reply, std::string_view con
           fmt::format("the server's token '{}' stands on both sides of the boundary between context and "
                       "continuation, at byte {} "
                       "of the text, so that the continuation has no probability of its own",
-                      token.text, start));
+                      shown(token.text), start));
     if (end > prompt.size())
-      return fail(fmt::format("the server's token '{}' goes beyond the continuation's end", token.text));
+      return fail(
+          fmt::format("the server's token '{}' goes beyond the continuation's end", shown(token.text)));
     if (!token.logprob) {
       return fail(
-          fmt::format("the server gives no log-probability of the token '{}'{}", token.text,
+          fmt::format("the server gives no log-probability of the token '{}'{}", shown(token.text),
                       i == 0 ? ": an empty context needs a server that puts a BOS token before it" : ""));
     }
     score.token_logprobs.push_back(*token.logprob);

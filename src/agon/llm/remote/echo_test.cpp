@@ -22,7 +22,8 @@ GeneratedReply reply_of(std::vector<std::string> tokens, std::string text = {}) 
   return reply;
 }
 
-std::vector<double> scored(const GeneratedReply& reply, std::string_view context, std::string_view continuation) {
+std::vector<double> scored(const GeneratedReply& reply, std::string_view context,
+                           std::string_view continuation) {
   const auto score = score_echo(reply, context, continuation);
   EXPECT_TRUE(score) << score.error().to_string();
   return score ? score->token_logprobs : std::vector<double>();
@@ -37,20 +38,24 @@ TEST(Echo, SplitsBehindTheContext) {
   EXPECT_EQ(scored(reply_of({"The", " sky", " is", " blue", "!", " And"}), "The sky is", " blue!"),
             (std::vector<double>{-3, -4}));
   // White space at the context's end belongs to the continuation.
-  EXPECT_EQ(scored(reply_of({"The", " sky", " is", " blue", " And"}), "The sky is ", "blue"), (std::vector<double>{-3}));
+  EXPECT_EQ(scored(reply_of({"The", " sky", " is", " blue", " And"}), "The sky is ", "blue"),
+            (std::vector<double>{-3}));
   EXPECT_EQ(continuation_start("a b \n"), 3U);
   EXPECT_EQ(continuation_start(" \n"), 0U);
 }
 
 TEST(Echo, BosTokensAreNoPart) {
-  EXPECT_EQ(scored(reply_of({"<s>", " Once", " upon", "x"}, "Once uponx"), "Once", " upon"), (std::vector<double>{-2}));
+  EXPECT_EQ(scored(reply_of({"<s>", " Once", " upon", "x"}, "Once uponx"), "Once", " upon"),
+            (std::vector<double>{-2}));
   EXPECT_EQ(scored(reply_of({"<s>", " Once", "x"}, "Oncex"), "", "Once"), (std::vector<double>{-1}));
-  EXPECT_THAT(refused(reply_of({"Once", "x"}), "", "Once"), HasSubstr("an empty context needs a server that puts a BOS token"));
+  EXPECT_THAT(refused(reply_of({"Once", "x"}), "", "Once"),
+              HasSubstr("an empty context needs a server that puts a BOS token"));
 }
 
 TEST(Echo, PiecesOfCharacters) {
-  EXPECT_EQ(scored(reply_of({"a", "bytes:\\xe2\\x82", "bytes:\\xac", "!"}, "a\xe2\x82\xac!"), "a", "\xe2\x82\xac"),
-            (std::vector<double>{-1, -2}));
+  EXPECT_EQ(
+      scored(reply_of({"a", "bytes:\\xe2\\x82", "bytes:\\xac", "!"}, "a\xe2\x82\xac!"), "a", "\xe2\x82\xac"),
+      (std::vector<double>{-1, -2}));
   // Shown as replacement characters: by offsets, in code points.
   GeneratedReply reply = reply_of({"\xc3\xa9", "\xef\xbf\xbd", "\xef\xbf\xbd", "!"}, "\xc3\xa9\xe2\x82\xac!");
   EXPECT_THAT(refused(reply, "\xc3\xa9", "\xe2\x82\xac"), HasSubstr("cannot be placed"));
@@ -64,9 +69,12 @@ TEST(Echo, PiecesOfCharacters) {
 }
 
 TEST(Echo, ATokenOnBothSidesIsAnError) {
-  EXPECT_THAT(refused(reply_of({"The", " brown", "x"}), "The bro", "wn"),
-              HasSubstr("token ' brown' stands on both sides of the boundary between context and continuation, at byte 7"));
-  EXPECT_THAT(refused(reply_of({"The", " brown"}), "The", " bro"), HasSubstr("goes beyond the continuation's end"));
+  EXPECT_THAT(
+      refused(reply_of({"The", " brown", "x"}), "The bro", "wn"),
+      HasSubstr(
+          "token ' brown' stands on both sides of the boundary between context and continuation, at byte 7"));
+  EXPECT_THAT(refused(reply_of({"The", " brown"}), "The", " bro"),
+              HasSubstr("goes beyond the continuation's end"));
 }
 
 TEST(Echo, SaysWhatIsMissing) {

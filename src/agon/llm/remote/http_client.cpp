@@ -101,7 +101,9 @@ class Run {
         transfer = std::move(*due);
         waiting_.erase(due);
       } else {
-        if (exhausted_) return;
+        // What waits for another try has a place: a server that is down is not flooded with ever more
+        // requests.
+        if (exhausted_ || static_cast<int>(running_.size() + waiting_.size()) >= window_.size()) return;
         auto request = source_();
         if (!request) {
           exhausted_ = true;
@@ -161,6 +163,8 @@ class Run {
       if (may_retry(code)) return again(std::move(transfer), std::move(why), std::nullopt);
       return give_up(*transfer, std::move(why));
     }
+    if (!transfer->head_ended)
+      return again(std::move(transfer), "the reply was cut off in its head", std::nullopt);
     const long status = transfer->reply.status;
     if (status == 429 || status == 503) window_.overload(transfer->epoch);
     // An account without money gets no better by asking again, although OpenAI says 429.
@@ -280,7 +284,7 @@ Error HttpClient::error_of(const std::string& path, const HttpReply& reply) cons
   std::string message;
   if (reply.status >= 300 && reply.status < 400) {
     message = fmt::format("{}: status {}: redirects are not followed{}", place, reply.status,
-                          reply.location.empty() ? "" : "; it points to " + reply.location);
+                          reply.location.empty() ? "" : "; it points to " + shown(reply.location));
   } else {
     const std::string said = error_text(reply.body);
     message = fmt::format("{}: status {}{}{}", place, reply.status, said.empty() ? "" : ": ", said);

@@ -22,7 +22,8 @@ HttpOptions quick() {
   return options;
 }
 
-std::unique_ptr<HttpClient> client_of(const TestServer& server, const HttpOptions& options = quick(), ApiKey key = {}) {
+std::unique_ptr<HttpClient> client_of(const TestServer& server, const HttpOptions& options = quick(),
+                                      ApiKey key = {}) {
   return HttpClient::create(parse_base_url(server.url()).value(), std::move(key), options).value();
 }
 
@@ -38,7 +39,8 @@ ApiKey secret() {
 }
 
 TEST(HttpClient, AsksAndSendsTheKey) {
-  TestServer server([](const TestRequest& request) { return http(200, request.is("POST /v1/x ") ? request.body : "get"); });
+  TestServer server(
+      [](const TestRequest& request) { return http(200, request.is("POST /v1/x ") ? request.body : "get"); });
   const auto client = client_of(server, quick(), secret());
   EXPECT_EQ(client->ask({.path = "/x", .body = "{\"a\":1}"})->body, "{\"a\":1}");
   EXPECT_EQ(client->ask({.path = "/y", .body = {}})->body, "get");
@@ -49,7 +51,9 @@ TEST(HttpClient, AsksAndSendsTheKey) {
 
 TEST(HttpClient, TriesAgainWhatMayBeOtherNextTime) {
   for (const int status : {408, 425, 429, 500, 502, 503, 504}) {
-    TestServer server([&](const TestRequest& request) { return request.number < 2 ? http(status, "{}") : http(200, "done"); });
+    TestServer server([&](const TestRequest& request) {
+      return request.number < 2 ? http(status, "{}") : http(200, "done");
+    });
     EXPECT_EQ(asked(server), "done") << status;
     EXPECT_EQ(server.count(), 3) << status;
   }
@@ -57,12 +61,14 @@ TEST(HttpClient, TriesAgainWhatMayBeOtherNextTime) {
 
 TEST(HttpClient, NeverTriesAgainWhatIsWrong) {
   for (const int status : {400, 401, 404, 422, 501}) {
-    TestServer server([&](const TestRequest&) { return http(status, "{\"error\":{\"message\":\"not so\"}}"); });
+    TestServer server(
+        [&](const TestRequest&) { return http(status, "{\"error\":{\"message\":\"not so\"}}"); });
     const auto client = client_of(server);
     const auto reply = client->ask({.path = "/x", .body = "{}"});
     ASSERT_TRUE(reply);
     EXPECT_EQ(reply->status, status);
-    EXPECT_THAT(client->error_of("/x", *reply).to_string(), HasSubstr("/v1/x: status " + std::to_string(status) + ": not so"));
+    EXPECT_THAT(client->error_of("/x", *reply).to_string(),
+                HasSubstr("/v1/x: status " + std::to_string(status) + ": not so"));
     EXPECT_EQ(server.count(), 1) << status;
   }
 }
@@ -82,7 +88,8 @@ TEST(HttpClient, GivesUpWithTheLastCause) {
   TestServer server([](const TestRequest& request) {
     return request.number == 3 ? http(500, "{\"message\":\"the last one\"}") : http(503, "{}");
   });
-  EXPECT_THAT(asked(server), HasSubstr("gave up after 4 tries: " + server.url() + "/x: status 500: the last one"));
+  EXPECT_THAT(asked(server),
+              HasSubstr("gave up after 4 tries: " + server.url() + "/x: status 500: the last one"));
   EXPECT_EQ(server.count(), 4);
 }
 
@@ -103,7 +110,8 @@ TEST(HttpClient, SaysWhenNobodyListens) {
     TestServer gone([](const TestRequest&) { return std::string(); });
     url = gone.url();
   }
-  const auto reply = HttpClient::create(parse_base_url(url).value(), {}, quick()).value()->ask({.path = "/x", .body = {}});
+  const auto reply =
+      HttpClient::create(parse_base_url(url).value(), {}, quick()).value()->ask({.path = "/x", .body = {}});
   ASSERT_FALSE(reply);
   EXPECT_THAT(reply.error().to_string(), HasSubstr("gave up after 4 tries: Failed to connect"));
 }
@@ -118,7 +126,8 @@ TEST(HttpClient, ObeysRetryAfter) {
   TestServer slow([](const TestRequest&) { return http(503, "{}", "Retry-After: 86400\r\n"); });
   EXPECT_THAT(asked(slow), HasSubstr("the server asks to wait 86400 s"));
   EXPECT_EQ(slow.count(), 1);
-  TestServer broke([](const TestRequest&) { return http(429, "{\"error\":{\"code\":\"insufficient_quota\"}}"); });
+  TestServer broke(
+      [](const TestRequest&) { return http(429, "{\"error\":{\"code\":\"insufficient_quota\"}}"); });
   (void)asked(broke);
   EXPECT_EQ(broke.count(), 1);
 }
@@ -146,11 +155,13 @@ TEST(HttpClient, RedirectsAreNotFollowed) {
 
 TEST(HttpClient, TheKeyIsInNoMessage) {
   TestServer server([](const TestRequest& request) {
-    return request.number == 0 ? http(401, "{\"error\":{\"message\":\"bad key sk-secret-1\"}}") : http(500, "sk-secret-1");
+    return request.number == 0 ? http(401, "{\"error\":{\"message\":\"bad key sk-secret-1\"}}")
+                               : http(500, "sk-secret-1");
   });
   const auto client = client_of(server, quick(), secret());
   const auto reply = client->ask({.path = "/x", .body = "{}"});
-  EXPECT_THAT(client->error_of("/x", *reply).to_string(), AllOf(HasSubstr("bad key [key]"), Not(HasSubstr("secret"))));
+  EXPECT_THAT(client->error_of("/x", *reply).to_string(),
+              AllOf(HasSubstr("bad key [key]"), Not(HasSubstr("secret"))));
   EXPECT_THAT(client->ask({.path = "/x", .body = "{}"}).error().to_string(),
               AllOf(HasSubstr("[key]"), Not(HasSubstr("secret"))));
 }
@@ -201,7 +212,9 @@ TEST(HttpClient, WhatIsInFlightIsHandedOverAfterAFailure) {
   std::size_t next = 0;
   std::vector<std::size_t> done;
   const auto status = client->run(
-      [&]() -> std::optional<HttpRequest> { return HttpRequest{.path = "/x", .body = std::to_string(next++)}; },
+      [&]() -> std::optional<HttpRequest> {
+        return HttpRequest{.path = "/x", .body = std::to_string(next++)};
+      },
       [&](std::size_t id, HttpReply& reply) -> Result<std::string> {
         if (reply.status != 200) return fail("no");
         done.push_back(id);

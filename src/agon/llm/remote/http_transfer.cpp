@@ -30,7 +30,9 @@ std::size_t take_header(char* bytes, std::size_t one, std::size_t count, void* u
   if (line.starts_with("HTTP/")) {  // a new head, for example after "100 Continue"
     transfer.retry_after.clear();
     transfer.reply.location.clear();
+    transfer.head_ended = false;
   }
+  if (line == "\r\n" || line == "\n") transfer.head_ended = true;
   const auto value = [&](std::size_t name) {
     std::string_view text = line.substr(name + 1, 1000);
     while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -55,6 +57,7 @@ Status HttpTransfer::prepare(const BaseUrl& url, const ApiKey& key, const std::s
   retry_after.clear();
   max_reply = options.max_reply;
   too_large = false;
+  head_ended = false;
   message.fill('\0');
   CURL* const handle = easy.get();
   const auto set = [&](CURLoption option, auto value) { curl_easy_setopt(handle, option, value); };

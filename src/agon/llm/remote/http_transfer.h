@@ -35,6 +35,7 @@ struct HttpTransfer {
   std::string retry_after;
   std::size_t max_reply = 0;
   bool too_large = false;
+  bool head_ended = false;  // by its empty line
   std::array<char, CURL_ERROR_SIZE> message{};
   std::unique_ptr<curl_slist, Free> headers;
   std::unique_ptr<CURL, Free> easy;

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "agon/llm/remote/reply_fields.h"
-#include "agon/text/utf8.h"
+#include "agon/report/visible.h"
 
 namespace agon::llm {
 namespace {
@@ -333,19 +333,21 @@ std::string error_text(std::string_view body) {
       break;
     }
   }
-  repair_utf8(text);
   std::string line;
   bool space = false;
-  for (std::size_t at = 0; at < text.size() && line.size() < kMost;) {
-    const char32_t code = decode_utf8(text, at);
-    if (code <= 0x20 || code == 0x7F || (code >= 0x80 && code < 0xA0)) {
+  for (const char c : text) {
+    if (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
       space = !line.empty();
       continue;
     }
     if (std::exchange(space, false)) line += ' ';
-    append_utf8(line, code);
+    line += c;
   }
-  return line;
+  return visible_text(line, {.keep_lines = false, .max_bytes = kMost});
+}
+
+std::string shown(std::string_view text) {
+  return visible_text(text, {.keep_lines = false, .max_bytes = 200});
 }
 
 bool is_cut_off(std::string_view body) {

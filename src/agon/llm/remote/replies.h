@@ -79,6 +79,9 @@ struct ScoreReply {
 /// body in one line. At most 500 bytes, visible characters only.
 [[nodiscard]] std::string error_text(std::string_view body);
 
+/// A name or token of a server's, fit for a message: visible, in one line, at most 200 bytes.
+[[nodiscard]] std::string shown(std::string_view text);
+
 /// True when a body stops before its JSON does.
 [[nodiscard]] bool is_cut_off(std::string_view body);
 

@@ -39,9 +39,12 @@ TEST(Replies, ComplaintsNameTheField) {
       {R"({"choices":[{}]})", "column 'choices[0].text': missing"},
       {R"({"choices":[{"text":7}]})", "column 'choices[0].text': a number is no text"},
       {R"({"choices":[{"text":"a","logprobs":{}}]})", "column 'choices[0].logprobs.tokens': missing"},
-      {R"({"choices":[{"text":"a","logprobs":{"tokens":["a"],"token_logprobs":[]}}]})", "0 numbers for 1 tokens"},
-      {R"({"choices":[{"text":"a","logprobs":{"tokens":["a"],"token_logprobs":[0.5]}}]})", "0.5 is no log-probability"},
-      {R"({"choices":[{"text":"a","logprobs":{"tokens":["a"],"token_logprobs":["x"]}}]})", "a string is no number"},
+      {R"({"choices":[{"text":"a","logprobs":{"tokens":["a"],"token_logprobs":[]}}]})",
+       "0 numbers for 1 tokens"},
+      {R"({"choices":[{"text":"a","logprobs":{"tokens":["a"],"token_logprobs":[0.5]}}]})",
+       "0.5 is no log-probability"},
+      {R"({"choices":[{"text":"a","logprobs":{"tokens":["a"],"token_logprobs":["x"]}}]})",
+       "a string is no number"},
       {R"({"choices":[{"text":"a","logprobs":{"tokens":["a"],"token_logprobs":[NaN]}}]})", "not JSON"},
       {R"({"choices":[{"text":"a","logprobs":{"tokens":["a"],"token_logprobs":[-1e999]}}]})", "not JSON"},
   };
@@ -61,7 +64,8 @@ TEST(Replies, Chats) {
   EXPECT_FALSE(reply->head.usage.given);
   EXPECT_EQ(reply->tokens[0].top[1], (std::pair<std::string, double>("B", -2.5)));
   EXPECT_EQ(read_chat_reply(R"({"choices":[{"message":{"content":null}}]})")->text, "");
-  EXPECT_THAT(read_chat_reply(R"({"choices":[{"text":"a"}]})").error().to_string(), HasSubstr("'choices[0].message': missing"));
+  EXPECT_THAT(read_chat_reply(R"({"choices":[{"text":"a"}]})").error().to_string(),
+              HasSubstr("'choices[0].message': missing"));
   const GeneratedReply again = read_kept_answer(kept_answer(*reply)).value();
   EXPECT_EQ(again.text, "A");
   EXPECT_EQ(again.finish_reason, "stop");
@@ -70,7 +74,8 @@ TEST(Replies, Chats) {
 
 TEST(Replies, EmbeddingsInAnyOrder) {
   const auto reply = read_embedding_reply(
-      R"({"data":[{"index":1,"embedding":[3,4.5]},{"index":0,"embedding":[1,-2]}],"usage":{"total_tokens":9}})", 2);
+      R"({"data":[{"index":1,"embedding":[3,4.5]},{"index":0,"embedding":[1,-2]}],"usage":{"total_tokens":9}})",
+      2);
   ASSERT_TRUE(reply) << reply.error().to_string();
   EXPECT_EQ(reply->embeddings, (std::vector<std::vector<float>>{{1, -2}, {3, 4.5}}));
   EXPECT_EQ(reply->head.usage.input, 9);
@@ -80,7 +85,8 @@ TEST(Replies, EmbeddingsInAnyOrder) {
       {R"({"data":[{"embedding":[1]},{"embedding":[]}]})", "'data[1].embedding': empty"},
       {R"({"data":[{"index":0,"embedding":[1]},{"index":0,"embedding":[1]}]})", "text 0 occurs twice"},
       {R"({"data":[{"index":5,"embedding":[1]},{"embedding":[1]}]})", "(expected 0 to 1)"},
-      {R"({"data":[{"embedding":["x"]},{"embedding":[1]}]})", "'data[0].embedding[0]': a string is no number"},
+      {R"({"data":[{"embedding":["x"]},{"embedding":[1]}]})",
+       "'data[0].embedding[0]': a string is no number"},
       {R"({"data":[{"embedding":[1e300]},{"embedding":[1]}]})", "beyond a float"},
       {R"({"data":[{"embedding":"AAAA"},{"embedding":[1]}]})", "a string is no list"},
   };
@@ -92,9 +98,12 @@ TEST(Replies, EmbeddingsInAnyOrder) {
 }
 
 TEST(Replies, RerankingAndModels) {
-  EXPECT_EQ(read_rerank_reply(R"({"results":[{"index":1,"relevance_score":0.9},{"index":0,"relevance_score":-3}]})", 2)->scores,
+  EXPECT_EQ(read_rerank_reply(
+                R"({"results":[{"index":1,"relevance_score":0.9},{"index":0,"relevance_score":-3}]})", 2)
+                ->scores,
             (std::vector<double>{-3, 0.9}));
-  EXPECT_THAT(read_rerank_reply(R"({"results":[{"index":0}]})", 1).error().to_string(), HasSubstr("relevance_score': missing"));
+  EXPECT_THAT(read_rerank_reply(R"({"results":[{"index":0}]})", 1).error().to_string(),
+              HasSubstr("relevance_score': missing"));
   const auto models = read_models_reply(R"({"data":[{"id":"a","owned_by":"agon"},{"id":"b"}]})").value();
   EXPECT_EQ(models[0], (std::pair<std::string, std::string>("a", "agon")));
   EXPECT_EQ(models[1].second, "");
@@ -118,16 +127,18 @@ TEST(Replies, WhatServersSayOfErrors) {
   EXPECT_EQ(error_text(R"({"error":{"message":"no such model","code":7}})"), "no such model");
   EXPECT_EQ(error_text(R"({"error":"plain"})"), "plain");
   EXPECT_EQ(error_text(R"({"object":"error","message":"vLLM's"})"), "vLLM's");
-  EXPECT_EQ(error_text(R"({"detail":[{"loc":["body"],"msg":"missing"}]})"), R"([{"loc":["body"],"msg":"missing"}])");
-  EXPECT_EQ(error_text("<html>\n<b>Bad\x1b[31m</b>"), "<html> <b>Bad [31m</b>");
+  EXPECT_EQ(error_text(R"({"detail":[{"loc":["body"],"msg":"missing"}]})"),
+            R"([{"loc":["body"],"msg":"missing"}])");
+  EXPECT_EQ(error_text("<html>\n<b>Bad\x1b[31m</b>"), "<html> <b>Bad\xe2\x90\x9b[31m</b>");
   EXPECT_EQ(error_text(""), "");
-  EXPECT_LE(error_text(std::string(100'000, 'x')).size(), 504U);
+  EXPECT_LE(error_text(std::string(100'000, 'x')).size(), 500U);
 }
 
 TEST(Replies, CutOff) {
   const std::string whole = R"({"a":{"b":["}\"]",{}]}})";
   EXPECT_FALSE(is_cut_off(whole + "\n"));
-  for (std::size_t size = 0; size < whole.size(); ++size) EXPECT_TRUE(is_cut_off(whole.substr(0, size))) << size;
+  for (std::size_t size = 0; size < whole.size(); ++size)
+    EXPECT_TRUE(is_cut_off(whole.substr(0, size))) << size;
   EXPECT_FALSE(is_cut_off("<html></html>"));
   EXPECT_FALSE(is_cut_off(R"({"x":NaN})"));
 }

@@ -6,7 +6,8 @@ namespace agon::llm {
 namespace {
 
 TEST(Retry, OnlyWhatMayBeOtherNextTime) {
-  for (const long status : {408L, 425L, 429L, 500L, 502L, 503L, 504L, 520L, 599L}) EXPECT_TRUE(may_retry(status)) << status;
+  for (const long status : {408L, 425L, 429L, 500L, 502L, 503L, 504L, 520L, 599L})
+    EXPECT_TRUE(may_retry(status)) << status;
   for (const long status : {200L, 301L, 400L, 401L, 403L, 404L, 409L, 422L, 501L, 505L, 600L})
     EXPECT_FALSE(may_retry(status)) << status;
 }
@@ -24,7 +25,8 @@ TEST(Retry, RetryAfterIsSecondsOrADate) {
 TEST(Retry, BackoffDoublesWithJitter) {
   Random random(1);
   for (int failures = 1; failures <= 80; ++failures) {
-    const double whole = std::min(60.0, 0.5 * static_cast<double>(std::uint64_t{1} << std::min(failures - 1, 40)));
+    const double whole =
+        std::min(60.0, 0.5 * static_cast<double>(std::uint64_t{1} << std::min(failures - 1, 40)));
     for (int i = 0; i < 20; ++i) {
       const double delay = backoff(failures, 0.5, 60, random);
       EXPECT_GE(delay, whole / 2);

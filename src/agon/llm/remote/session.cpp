@@ -70,7 +70,7 @@ Status RemoteSession::choose_name() {
   }
   std::string names;
   for (const auto& [name, owner] : list) {
-    names += (names.empty() ? "" : ", ") + name;
+    names += (names.empty() ? "" : ", ") + shown(name);
     if (names.size() > 300) {
       names += ", ...";
       break;
@@ -103,7 +103,7 @@ Status RemoteSession::check_model(const ReplyHead& head) const {
   if (options_.any_name || head.model.empty() || same_model(options_.name, head.model)) return {};
   return std::unexpected(
       Error{.message = fmt::format("{} was asked for the model '{}' and answered with '{}'", url().text,
-                                   options_.name, head.model),
+                                   options_.name, shown(head.model)),
             .expected = "the same name, or --any-name where a server has its own name for a model"});
 }
 

@@ -24,11 +24,11 @@ namespace agon::llm {
 inline constexpr const char* kDefaultKeyVariable = "AGON_API_KEY";
 
 struct RemoteOptions {
-  std::string url;           ///< Where the API begins: "http://127.0.0.1:8080/v1".
-  std::string name;          ///< The model's; empty: the only one that the server lists.
-  bool any_name = false;     ///< Take replies of a model with another name.
-  std::string key_env = {};  ///< Environment variable with the key; it has to be set. Empty:
-                             ///< kDefaultKeyVariable, which need not be.
+  std::string url;             ///< Where the API begins: "http://127.0.0.1:8080/v1".
+  std::string name;            ///< The model's; empty: the only one that the server lists.
+  bool any_name = false;       ///< Take replies of a model with another name.
+  std::string key_env = {};    ///< Environment variable with the key; it has to be set. Empty:
+                               ///< kDefaultKeyVariable, which need not be.
   std::string key_file = {};   ///< File with the key, in place of a variable.
   bool key_over_http = false;  ///< Send a key over plain http to other machines too.
   HttpOptions http = {};

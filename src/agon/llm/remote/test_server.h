@@ -25,12 +25,13 @@ struct TestRequest {
   [[nodiscard]] bool is(std::string_view start) const { return head.starts_with(start); }
 };
 
-/// Answers every connection's one request with the bytes that `answer` makes of it, and closes. `answer` runs on a
-/// thread for each connection.
+/// Answers every connection's one request with the bytes that `answer` makes of it, and closes. `answer` runs
+/// on a thread for each connection.
 class TestServer {
  public:
   using Answer = std::function<std::string(const TestRequest&)>;
-  explicit TestServer(Answer answer) : answer_(std::move(answer)), listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  explicit TestServer(Answer answer)
+      : answer_(std::move(answer)), listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -117,8 +118,9 @@ class TestServer {
 
 /// A whole answer.
 [[nodiscard]] inline std::string http(int status, std::string_view body, std::string_view headers = {}) {
-  return "HTTP/1.1 " + std::to_string(status) + " X\r\nConnection: close\r\nContent-Type: application/json\r\n" +
-         std::string(headers) + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+  return "HTTP/1.1 " + std::to_string(status) +
+         " X\r\nConnection: close\r\nContent-Type: application/json\r\n" + std::string(headers) +
+         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
 }
 
 }  // namespace agon::llm
