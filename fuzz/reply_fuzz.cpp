@@ -1,5 +1,5 @@
-// What servers answer: the replies of every path, error texts, echoed prompts, and the form in which results are kept.
-// The first byte chooses which reader gets the rest.
+// What servers answer: the replies of every path, error texts, echoed prompts, and the form in which results
+// are kept. The first byte chooses which reader gets the rest.
 #include <cmath>
 #include <string>
 #include <string_view>
@@ -37,7 +37,8 @@ void check_generated(const Result<GeneratedReply>& reply) {
   // The text split at every place.
   const std::string& text = reply->text;
   for (std::size_t at = 0; at + 1 < text.size() && at < 64; ++at) {
-    const auto score = score_echo(*reply, std::string_view(text).substr(0, at), std::string_view(text).substr(at));
+    const auto score =
+        score_echo(*reply, std::string_view(text).substr(0, at), std::string_view(text).substr(at));
     if (score)
       check_score(*score);
     else
@@ -60,7 +61,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 'e':
       if (const auto reply = read_embedding_reply(body, 2); good(reply))
-        for (const auto& row : reply->embeddings) AGON_CHECK(row.size() == reply->embeddings[0].size() && !row.empty());
+        for (const auto& row : reply->embeddings)
+          AGON_CHECK(row.size() == reply->embeddings[0].size() && !row.empty());
       break;
     case 'r':
       if (const auto reply = read_rerank_reply(body, 2); good(reply))

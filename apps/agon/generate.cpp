@@ -210,8 +210,12 @@ Status run(const GenerateCommand& c) {
   }
   if (llm::is_url(c.llm.model)) {
     AGON_ASSIGN(const auto model, open_remote(c.remote, c.llm.model, c.output));
-    AGON_ASSIGN(const std::string answer, answer_remotely(*model, c, prompt));
-    AGON_TRY(c.output == "-" ? print(answer) : write_file(c.output, answer));
+    auto answer = answer_remotely(*model, c, prompt);
+    if (!answer) {
+      answer.error().row = 0;  // there is only one prompt
+      return std::unexpected(std::move(answer.error()));
+    }
+    AGON_TRY(c.output == "-" ? print(*answer) : write_file(c.output, *answer));
     return finish_remote(*model, c.remote, c.llm.quiet);
   }
   AGON_ASSIGN(const auto engine, open_engine(c.llm));

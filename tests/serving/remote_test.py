@@ -163,7 +163,7 @@ class Equal(Remote):
             self.assertEqual(self.agon("generate", "-m", self.url, *words), local)
         schema = self.folder / "schema.json"
         schema.write_text('{"type": "array", "items": {"enum": [1, 2]}, "minItems": 2, "maxItems": 3}')
-        answer = json.loads(self.agon("generate", "-m", self.url, "Numbers?", "--json-schema", schema))
+        answer = json.loads(self.agon("generate", "-m", self.url, "Numbers?", "-n", 60, "--json-schema", schema))
         self.assertIn(len(answer), (2, 3))
 
 

@@ -50,7 +50,8 @@ TEST(EmbeddedModel, DoesWhatTheEngineDoes) {
   const auto answers = model->generate(std::span(&input, 1), {.max_tokens = 9});
   ASSERT_TRUE(answers);
   Session session = Session::create(engine).value();
-  EXPECT_EQ((*answers)[0].text, session.generate(engine.tokenizer().encode(input.text), {.max_tokens = 9})->text);
+  EXPECT_EQ((*answers)[0].text,
+            session.generate(engine.tokenizer().encode(input.text), {.max_tokens = 9})->text);
   EXPECT_EQ((*answers)[0].tokens, 9);
   EXPECT_EQ((*answers)[0].stopped_by, "length");
 }
@@ -76,13 +77,15 @@ TEST(EmbeddedModel, ReranksByQueryLikelihood) {
   ASSERT_TRUE(scores);
   const ScoreInput input{{"Document: A cake.\n\nQuery:"}, {" Where is the dog?"}};
   const ContinuationScore expected = model->score(std::span(&input, 1)).value()[0][0];
-  EXPECT_NEAR((*scores)[0][1], std::exp(expected.logprob / static_cast<double>(expected.tokens.size())), 1e-12);
+  EXPECT_NEAR((*scores)[0][1], std::exp(expected.logprob / static_cast<double>(expected.tokens.size())),
+              1e-12);
 }
 
 TEST(EmbeddedModel, ErrorsNameTheItem) {
   const auto model = open_model();
   const ScoreInput items[] = {{{"a"}, {" b"}}, {{"a"}, {" b", ""}}};
-  EXPECT_THAT(model->score(items).error().to_string(), HasSubstr("row 2, column 'continuations[1]': an empty continuation"));
+  EXPECT_THAT(model->score(items).error().to_string(),
+              HasSubstr("row 2, column 'continuations[1]': an empty continuation"));
   EXPECT_THAT(model->embed(std::vector<std::string>{"a", std::string(5000, 'x')}).error().to_string(),
               HasSubstr("row 2, column 'text': the text has"));
 }
