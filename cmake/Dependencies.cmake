@@ -13,6 +13,7 @@ agon_need(ICU COMPONENTS uc i18n)
 agon_need(ZLIB)
 agon_need(TBB)
 agon_need(OpenSSL)
+agon_need(CURL)
 agon_need(PkgConfig)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
@@ -28,4 +29,4 @@ endif()
 
 # What a program that links the static library has to link too.
 set(AGON_LINK_DEPENDENCIES Threads::Threads fmt::fmt simdjson::simdjson ICU::uc ICU::i18n ZLIB::ZLIB
-    TBB::tbb PkgConfig::ZSTD PkgConfig::XXHASH OpenSSL::Crypto agon::xgboost_c)
+    TBB::tbb PkgConfig::ZSTD PkgConfig::XXHASH OpenSSL::Crypto CURL::libcurl agon::xgboost_c)

@@ -10,6 +10,7 @@
 #include "agon/report/number.h"
 #include "common.h"
 #include "llm_options.h"
+#include "remote_options.h"
 #include "verbs.h"
 
 namespace agon {
@@ -19,6 +20,7 @@ using nlohmann::ordered_json;
 
 struct GenerateCommand {
   LlmOptions llm;
+  RemoteCommandOptions remote;
   SamplingOptions sampling;
   std::string prompt, file, system, output = "-";
   std::vector<std::string> choices;
@@ -144,6 +146,53 @@ Result<std::string> generate(llm::Engine& engine, const GenerateCommand& c, cons
                  {"tokens_per_second", result.seconds > 0 ? drawn / result.seconds : 0.0}});
 }
 
+// The same by a model behind a URL.
+Result<std::string> answer_remotely(llm::LanguageModel& model, const GenerateCommand& c,
+                                    const std::string& prompt) {
+  llm::ModelInput input;
+  if (c.raw) {
+    input.text = prompt;
+  } else {
+    if (!c.system.empty()) input.messages.push_back({"system", c.system});
+    input.messages.push_back({"user", prompt});
+  }
+  if (!c.choices.empty()) {
+    const llm::ChoiceInput item{input, c.choices};
+    AGON_ASSIGN(const auto results, model.choose(std::span(&item, 1)));
+    const llm::ChoiceResult& result = results.front();
+    if (!c.json) return c.choices[result.best] + "\n";
+    ordered_json json{
+        {"text", c.choices[result.best]}, {"exact", result.is_exact}, {"choices", ordered_json::array()}};
+    for (std::size_t i = 0; i < c.choices.size(); ++i)
+      json["choices"].push_back({{"text", c.choices[i]},
+                                 {"logprob", result.logprobs[i]},
+                                 {"probability", result.probabilities[i]}});
+    return dumped(json);
+  }
+  llm::GenerateSettings settings{.sampler = c.sampling.sampler,
+                                 .stop = c.sampling.stop,
+                                 .max_tokens = c.sampling.max_tokens,
+                                 .json_object = c.json_object};
+  if (!c.json_schema.empty()) {
+    AGON_ASSIGN(const std::string schema, read_file(c.json_schema, std::uint64_t{1} << 20));
+    const auto parsed = ordered_json::parse(schema, nullptr, false);
+    if (parsed.is_discarded()) return fail("not JSON", c.json_schema);
+    settings.json_schema = parsed.dump();
+  }
+  AGON_ASSIGN(const auto answers, model.generate(std::span(&input, 1), settings));
+  const llm::Answer& answer = answers.front();
+  // A schema promises something to whoever reads the answer.
+  if ((!c.json_schema.empty() || c.json_object) && !c.json && answer.stopped_by == "length")
+    return fail(fmt::format("the answer is cut after {} tokens and not complete under its constraint",
+                            answer.tokens));
+  if (!c.json) return answer.text + "\n";
+  return dumped({{"text", answer.text},
+                 {"stopped_by", answer.stopped_by},
+                 {"prompt_tokens", answer.prompt_tokens},
+                 {"answer_tokens", answer.tokens},
+                 {"seed", c.sampling.sampler.seed}});
+}
+
 Status run(const GenerateCommand& c) {
   if (!c.prompt.empty() && !c.file.empty()) return wrong_call("a prompt and --file are given", "one of them");
   if (c.raw && !c.system.empty()) return wrong_call("--raw has no place for --system");
@@ -158,6 +207,16 @@ Status run(const GenerateCommand& c) {
   std::string prompt = c.prompt;
   if (!c.file.empty()) {
     AGON_ASSIGN(prompt, read_file(c.file, std::uint64_t{1} << 30));
+  }
+  if (llm::is_url(c.llm.model)) {
+    AGON_ASSIGN(const auto model, open_remote(c.remote, c.llm.model, c.output));
+    auto answer = answer_remotely(*model, c, prompt);
+    if (!answer) {
+      answer.error().row = 0;  // there is only one prompt
+      return std::unexpected(std::move(answer.error()));
+    }
+    AGON_TRY(c.output == "-" ? print(*answer) : write_file(c.output, *answer));
+    return finish_remote(*model, c.remote, c.llm.quiet);
   }
   AGON_ASSIGN(const auto engine, open_engine(c.llm));
   AGON_ASSIGN(const std::string text,
@@ -195,8 +254,15 @@ void add_generate_command(CLI::App& app, int& exit_code) {
   generate->add_flag("--json", c->json, "Print tokens, reason of the end and speed, or all choices, as JSON");
   add_sampling_options(*generate, c->sampling, 0.0);
   add_llm_options(*generate, c->llm);
+  add_remote_options(*generate, c->remote);
   add_quiet_option(*generate, c->llm);
-  generate->callback([c, &exit_code] { report_status(run(*c), exit_code); });
+  generate->callback([c, generate, &exit_code] {
+    std::vector<std::string> local = local_options({"--truncate", "--regex", "--repeat-last"});
+    // The answers' own probabilities choose.
+    if (!c->choices.empty()) local.insert(local.end(), {"--temperature", "--seed"});
+    Status status = check_remote_call(*generate, c->llm.model, local);
+    report_status(status ? run(*c) : status, exit_code);
+  });
 }
 
 }  // namespace agon

@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "agon/llm/remote/base_url.h"
+
 namespace agon {
 
 void add_llm_options(CLI::App& app, LlmOptions& o) {
@@ -60,6 +62,8 @@ void add_quiet_option(CLI::App& app, LlmOptions& o) {
 
 Result<std::unique_ptr<llm::Engine>> open_engine(const LlmOptions& o) {
   using Scaling = llm::RopeConfig::Scaling;
+  if (llm::is_url(o.model))
+    return wrong_call(o.model + " is a URL, and this needs a model file", "-m FILE.gguf");
   llm::EngineOptions options;
   options.threads = o.threads;
   if (o.cache_type == "f32") options.cache_type = llm::CacheType::kF32;

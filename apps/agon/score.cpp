@@ -7,11 +7,13 @@
 
 #include "agon/base/file.h"
 #include "agon/base/progress.h"
-#include "agon/llm/engine/items.h"
+#include "agon/llm/access/embedded_model.h"
+#include "agon/llm/access/items.h"
 #include "agon/llm/engine/scoring.h"
 #include "agon/report/number.h"
 #include "common.h"
 #include "llm_options.h"
+#include "remote_options.h"
 #include "verbs.h"
 
 namespace agon {
@@ -19,29 +21,27 @@ namespace {
 
 struct ScoreCommand {
   LlmOptions llm;
+  RemoteCommandOptions remote;
   std::string items, output = "-", text;
   int window = 0;
   bool truncate = false, json = false;
 };
 
-Status score_file(llm::Engine& engine, const ScoreCommand& c, const Progress& progress) {
+// Scores of all items, written as a whole.
+Result<llm::ItemCounts> score_file(llm::LanguageModel& model, const ScoreCommand& c,
+                                   const Progress& progress) {
   AGON_ASSIGN(const auto reader, llm::ItemReader::open(c.items));
   AGON_ASSIGN(const auto out, AtomicFile::create(c.output));
   AGON_ASSIGN(const llm::ItemCounts counts,
               llm::score_items(
-                  engine, *reader, {.truncate = c.truncate},
+                  model, *reader, {.truncate = c.truncate},
                   [&](std::string_view lines) { return out->write(lines); }, progress));
   AGON_TRY(out->commit());
   finish_progress();
-  if (c.llm.quiet) return {};
-  if (counts.cut > 0)
-    fmt::print(stderr,
-               "agon: {} texts were longer than the context of {} tokens and were cut at their front\n",
-               format_count(counts.cut), engine.context());
-  if (c.output != "-")
+  if (!c.llm.quiet && c.output != "-")
     fmt::print(stderr, "{} items, {} continuations, {} tokens scored: {}\n", format_count(counts.items),
                format_count(counts.continuations), format_count(counts.tokens), c.output);
-  return {};
+  return counts;
 }
 
 Status measure_text(llm::Engine& engine, const ScoreCommand& c, const Progress& progress) {
@@ -83,9 +83,21 @@ Status run(const ScoreCommand& c) {
   if (c.text.empty() && (c.window > 0 || c.json))
     return wrong_call("--window and --json belong to --perplexity");
   AGON_TRY(check_outputs({c.output}));
-  AGON_ASSIGN(const auto engine, open_engine(c.llm));
   const Progress progress = c.llm.quiet ? Progress{} : terminal_progress();
-  return c.text.empty() ? score_file(*engine, c, progress) : measure_text(*engine, c, progress);
+  if (llm::is_url(c.llm.model)) {
+    AGON_ASSIGN(const auto model, open_remote(c.remote, c.llm.model, c.output));
+    AGON_TRY(score_file(*model, c, progress));
+    return finish_remote(*model, c.remote, c.llm.quiet);
+  }
+  AGON_ASSIGN(const auto engine, open_engine(c.llm));
+  if (!c.text.empty()) return measure_text(*engine, c, progress);
+  llm::EmbeddedModel model(*engine, c.llm.model);
+  AGON_ASSIGN(const llm::ItemCounts counts, score_file(model, c, progress));
+  if (counts.cut > 0 && !c.llm.quiet)
+    fmt::print(stderr,
+               "agon: {} texts were longer than the context of {} tokens and were cut at their front\n",
+               format_count(counts.cut), engine->context());
+  return {};
 }
 
 }  // namespace
@@ -116,8 +128,13 @@ void add_score_command(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   score->add_flag("--json", c->json, "Print the figures of --perplexity as JSON");
   add_llm_options(*score, c->llm);
+  add_remote_options(*score, c->remote);
   add_quiet_option(*score, c->llm);
-  score->callback([c, &exit_code] { report_status(run(*c), exit_code); });
+  score->callback([c, score, &exit_code] {
+    Status status = check_remote_call(*score, c->llm.model,
+                                      local_options({"--truncate", "--perplexity", "--window", "--json"}));
+    report_status(status ? run(*c) : status, exit_code);
+  });
 }
 
 }  // namespace agon

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "agon/llm/engine/generation.h"
+#include "agon/llm/engine/relevance.h"
 #include "agon/llm/engine/scoring.h"
 #include "agon/serving/api.h"
 #include "agon/serving/token_text.h"
@@ -125,13 +126,10 @@ ApiResult<HttpReply> Api::rerank(const Call& call) {
   if (!body) return std::unexpected(std::move(body.error()));
   const auto model = model_of(body->model);
   if (!model) return std::unexpected(model.error());
-  // Query likelihood (Ponte and Croft 1998; with language models, Sachan et al. 2022, arXiv 2204.07496): a
-  // document is the more relevant, the more probable it makes the query.
   std::vector<llm::ServiceRequest> requests;
   for (const std::string& document : body->documents) {
     const std::string field = fmt::format("documents[{}]", requests.size());
-    auto request = llm::make_request(*(*model)->engine, fmt::format("Document: {}\n\nQuery:", document),
-                                     " " + body->query);
+    auto request = llm::relevance_request(*(*model)->engine, body->query, document);
     if (!request) return std::unexpected(about(field, request.error()));
     requests.emplace_back(std::move(*request));
   }
@@ -139,9 +137,7 @@ ApiResult<HttpReply> Api::rerank(const Call& call) {
   auto scores = run_scores(call, **model, std::move(requests), "documents", usage);
   if (!scores) return std::unexpected(std::move(scores.error()));
   std::vector<double> means;
-  for (const llm::Score& score : *scores)
-    means.push_back(score.logprob /
-                    static_cast<double>(std::max<std::size_t>(1, score.token_logprobs.size())));
+  for (const llm::Score& score : *scores) means.push_back(llm::mean_logprob(score));
   std::vector<std::size_t> order(means.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(),

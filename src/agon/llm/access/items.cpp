@@ -1,4 +1,4 @@
-#include "agon/llm/engine/items.h"
+#include "agon/llm/access/items.h"
 
 #include <fmt/format.h>
 #include <simdjson.h>
@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "agon/llm/engine/generation.h"
 #include "agon/text/json_value.h"
 
 namespace agon::llm {
@@ -176,18 +175,21 @@ void append_list(std::string& out, std::span<const T> values) {
   out += ']';
 }
 
-void append_score(std::string& out, const Score& score, const Tokenizer& tokenizer) {
+void append_score(std::string& out, const ContinuationScore& score) {
   out += "{\"logprob\":";
   append_number(out, score.logprob);
   out += ",\"token_logprobs\":";
   append_list(out, std::span<const double>(score.token_logprobs));
   out += ",\"tokens\":[";
   for (std::size_t i = 0; i < score.tokens.size(); ++i) {
-    fmt::format_to(std::back_inserter(out), "{}{{\"id\":{},\"piece\":", i > 0 ? "," : "", score.tokens[i]);
-    append_json_string(out, tokenizer.piece(score.tokens[i], true));
+    out += i > 0 ? ",{" : "{";
+    if (score.tokens[i].id >= 0) fmt::format_to(std::back_inserter(out), "\"id\":{},", score.tokens[i].id);
+    out += "\"piece\":";
+    append_json_string(out, score.tokens[i].text);
     out += '}';
   }
-  out += score.is_greedy ? "],\"is_greedy\":true}" : "],\"is_greedy\":false}";
+  out += "],\"is_greedy\":";
+  out += !score.is_greedy ? "null}" : *score.is_greedy ? "true}" : "false}";
 }
 
 std::size_t bytes_of(const ScoreItem& item) {
@@ -222,136 +224,108 @@ class FileProgress {
   FileProgress(const ItemReader& reader, const Progress& progress, std::string_view stage)
       : reader_(reader), progress_(progress), stage_(stage) {}
   void begin_window() { from_ = std::exchange(to_, reader_.fraction()); }
-  void operator()(std::size_t done, std::size_t total) const {
-    if (!progress_ || total == 0) return;
+  /// For the operation on the window, whose own stage is left out.
+  [[nodiscard]] Progress progress() const {
+    if (!progress_) return {};
+    return [this](std::string_view, std::uint64_t done, std::uint64_t total) { show(done, total); };
+  }
+
+ private:
+  void show(std::uint64_t done, std::uint64_t total) const {
+    if (total == 0) return;
     const double part = static_cast<double>(done) / static_cast<double>(total);
     const double whole = to_ > 0 ? from_ + (to_ - from_) * part : part;
     progress_(stage_, static_cast<std::uint64_t>(whole * 1e6), 1'000'000);
   }
 
- private:
   const ItemReader& reader_;
   const Progress& progress_;
   std::string_view stage_;
   double from_ = 0, to_ = 0;
 };
 
-Result<std::vector<ScoreRequest>> requests_of(const Engine& engine, const ItemReader& reader,
-                                              const ScoreItem& item, bool truncate) {
-  std::string prompt;
-  if (!item.messages.empty()) {
-    const auto& chat = engine.chat_template();
-    if (!chat) return std::unexpected(reader.at(item.row, "messages", chat.error()));
-    auto rendered = chat->render(item.messages, true);
-    if (!rendered) return std::unexpected(reader.at(item.row, "messages", rendered.error()));
-    prompt = std::move(*rendered);
-  }
-  std::vector<ScoreRequest> requests;
-  for (const std::string& continuation : item.continuations) {
-    auto request = item.messages.empty() ? make_request(engine, item.context, continuation, truncate)
-                                         : continue_prompt(engine, prompt, continuation, truncate);
-    if (!request) {
-      return std::unexpected(
-          reader.at(item.row, fmt::format("continuations[{}]", requests.size()), std::move(request.error())));
-    }
-    requests.push_back(std::move(*request));
-  }
-  return requests;
+// An error of the model, whose row is an item of the window; one about another file stays as it is.
+template <class Item>
+std::unexpected<Error> in_file(const ItemReader& reader, std::span<const Item> items, Error error) {
+  if (!error.file.empty() || error.row == 0 || error.row > items.size())
+    return std::unexpected(std::move(error));
+  std::string field = std::move(error.column);
+  return std::unexpected(reader.at(items[error.row - 1].row, std::move(field), std::move(error)));
 }
 
 }  // namespace
 
-Result<ItemCounts> score_items(Engine& engine, ItemReader& reader, const ItemOptions& options,
+Result<ItemCounts> score_items(LanguageModel& model, ItemReader& reader, const ItemOptions& options,
                                const LineSink& sink, const Progress& progress) {
   ItemCounts counts;
   FileProgress part(reader, progress, "score");
   for (;;) {
-    AGON_ASSIGN(const std::vector<ScoreItem> items, read_window<ScoreItem>(reader, options));
+    AGON_ASSIGN(std::vector<ScoreItem> items, read_window<ScoreItem>(reader, options));
     if (items.empty()) return counts;
     part.begin_window();
-    std::vector<ScoreRequest> requests;
-    for (const ScoreItem& item : items) {
-      AGON_ASSIGN(std::vector<ScoreRequest> more, requests_of(engine, reader, item, options.truncate));
-      for (ScoreRequest& request : more) {
-        counts.cut += request.cut > 0 ? 1 : 0;
-        requests.push_back(std::move(request));
-      }
-    }
-    std::vector<Score> scores;
-    if (!requests.empty()) {
-      AGON_ASSIGN(scores, score(engine, requests, 0, part));
-    }
+    std::vector<ScoreInput> inputs;
+    for (ScoreItem& item : items)
+      inputs.push_back({.context = {std::move(item.context), std::move(item.messages)},
+                        .continuations = std::move(item.continuations)});
+    const auto scores = model.score(inputs, {.truncate = options.truncate}, part.progress());
+    if (!scores) return in_file<ScoreItem>(reader, items, scores.error());
     std::string lines;
-    std::size_t at = 0;
-    for (const ScoreItem& item : items) {
-      lines += "{\"id\":" + item.id + ",\"continuations\":[";
-      for (std::size_t i = 0; i < item.continuations.size(); ++i) {
-        if (i > 0) lines += ',';
-        counts.tokens += scores[at].tokens.size();
-        append_score(lines, scores[at++], engine.tokenizer());
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      lines += "{\"id\":" + items[i].id + ",\"continuations\":[";
+      bool first = true;
+      for (const ContinuationScore& score : (*scores)[i]) {
+        if (!std::exchange(first, false)) lines += ',';
+        append_score(lines, score);
+        counts.tokens += score.tokens.size();
+        counts.cut += score.cut > 0 ? 1 : 0;
+        ++counts.continuations;
       }
       lines += "]}\n";
     }
     counts.items += items.size();
-    counts.continuations += at;
     AGON_TRY(sink(lines));
   }
 }
 
-Result<ItemCounts> embed_items(Engine& engine, ItemReader& reader, int layer, Pooling pooling,
+Result<ItemCounts> embed_items(LanguageModel& model, ItemReader& reader, EmbedSettings settings, int layer,
                                const ItemOptions& options, const LineSink& sink, const Progress& progress) {
-  constexpr std::size_t kGroupTokens = 1u << 14;  // whose states are in memory together
+  constexpr std::size_t kStatesBytes = 1u
+                                       << 14;  // of texts, when the states of all their tokens are in memory
   ItemCounts counts;
   FileProgress part(reader, progress, "embed");
-  const int named_layer = layer < 0 ? engine.config().layer_count() : layer;
-  const auto width = static_cast<std::size_t>(engine.config().embedding);
+  settings.truncate = options.truncate;
+  ItemOptions window = options;
+  if (settings.pooling == Pooling::kNone) window.window_bytes = std::min(window.window_bytes, kStatesBytes);
   for (;;) {
-    AGON_ASSIGN(const std::vector<TextItem> items, read_window<TextItem>(reader, options));
+    AGON_ASSIGN(std::vector<TextItem> items, read_window<TextItem>(reader, window));
     if (items.empty()) return counts;
     part.begin_window();
-    std::vector<std::vector<Token>> texts;
-    for (const TextItem& item : items) {
-      std::vector<Token> tokens = engine.tokenizer().encode(item.text);
-      if (tokens.empty())
-        return std::unexpected(
-            reader.at(item.row, "text", {.message = "an empty text has no hidden states"}));
-      const auto limit = static_cast<std::size_t>(engine.context());
-      if (tokens.size() > limit && options.truncate) {
-        tokens.erase(tokens.begin(), tokens.end() - static_cast<std::ptrdiff_t>(limit));
-        ++counts.cut;
-      }
-      if (Status status = engine.check_length(tokens.size(), "the text"); !status)
-        return std::unexpected(reader.at(item.row, "text", std::move(status.error())));
-      texts.push_back(std::move(tokens));
-    }
-    for (std::size_t first = 0; first < texts.size();) {
-      std::size_t last = first, tokens = 0;
-      while (last < texts.size() && (last == first || tokens + texts[last].size() <= kGroupTokens))
-        tokens += texts[last++].size();
-      const std::span group = std::span(texts).subspan(first, last - first);
-      AGON_ASSIGN(const std::vector<Embedding> states, embed(engine, group, layer, pooling));
-      std::string lines;
-      for (std::size_t i = first; i < last; ++i) {
-        const std::span<const float> numbers = states[i - first];
-        fmt::format_to(std::back_inserter(lines), "{{\"id\":{},\"layer\":{},\"tokens\":{},", items[i].id,
-                       named_layer, texts[i].size());
-        if (pooling == Pooling::kNone) {
-          lines += "\"embeddings\":[";
-          for (std::size_t t = 0; t < texts[i].size(); ++t) {
-            if (t > 0) lines += ',';
-            append_list(lines, numbers.subspan(t * width, width));
-          }
-          lines += ']';
-        } else {
-          lines += "\"embedding\":";
-          append_list(lines, numbers);
+    std::vector<std::string> texts;
+    for (TextItem& item : items) texts.push_back(std::move(item.text));
+    auto embeddings = model.embed(texts, settings, part.progress());
+    if (!embeddings) return in_file<TextItem>(reader, items, embeddings.error());
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      const TextEmbedding& one = (*embeddings)[i];
+      const std::span<const float> numbers = one.values;
+      std::string line = "{\"id\":" + items[i].id;
+      if (layer >= 0) fmt::format_to(std::back_inserter(line), ",\"layer\":{}", layer);
+      if (one.tokens > 0) fmt::format_to(std::back_inserter(line), ",\"tokens\":{}", one.tokens);
+      if (settings.pooling == Pooling::kNone && one.tokens > 0) {
+        const std::size_t width = numbers.size() / static_cast<std::size_t>(one.tokens);
+        line += ",\"embeddings\":[";
+        for (std::size_t t = 0; t < static_cast<std::size_t>(one.tokens); ++t) {
+          if (t > 0) line += ',';
+          append_list(line, numbers.subspan(t * width, width));
         }
-        lines += "}\n";
+        line += ']';
+      } else {
+        line += ",\"embedding\":";
+        append_list(line, numbers);
       }
-      AGON_TRY(sink(lines));
-      counts.tokens += tokens;
-      first = last;
-      part(first, texts.size());
+      line += "}\n";
+      AGON_TRY(sink(line));
+      counts.tokens += static_cast<std::uint64_t>(one.tokens);
+      counts.cut += one.cut > 0 ? 1 : 0;
     }
     counts.items += items.size();
   }

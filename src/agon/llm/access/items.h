@@ -12,8 +12,7 @@
 
 #include "agon/base/error.h"
 #include "agon/base/progress.h"
-#include "agon/llm/engine/embedding.h"
-#include "agon/llm/engine/scoring.h"
+#include "agon/llm/access/language_model.h"
 #include "agon/text/json.h"
 
 namespace agon::llm {
@@ -76,13 +75,17 @@ struct ItemCounts {
 /// One line an item, in their order:
 ///   {"id":..,"continuations":[{"logprob":..,"token_logprobs":[..],"tokens":[{"id":..,"piece":".."},..],
 ///    "is_greedy":..},..]}
-[[nodiscard]] Result<ItemCounts> score_items(Engine& engine, ItemReader& reader, const ItemOptions& options,
-                                             const LineSink& sink, const Progress& progress = {});
+/// without the tokens' ids, and with null for is_greedy, where the model does not give them. Errors of the
+/// model name the file, the row and the field.
+[[nodiscard]] Result<ItemCounts> score_items(LanguageModel& model, ItemReader& reader,
+                                             const ItemOptions& options, const LineSink& sink,
+                                             const Progress& progress = {});
 
 /// One line an item: {"id":..,"layer":..,"tokens":n,"embedding":[..]}, or with Pooling::kNone
-/// "embeddings":[[..],..], one list a token.
-[[nodiscard]] Result<ItemCounts> embed_items(Engine& engine, ItemReader& reader, int layer, Pooling pooling,
-                                             const ItemOptions& options, const LineSink& sink,
+/// "embeddings":[[..],..], one list a token. `layer` is what is written for the settings' (-1: not written),
+/// tokens are written where they are known.
+[[nodiscard]] Result<ItemCounts> embed_items(LanguageModel& model, ItemReader& reader, EmbedSettings settings,
+                                             int layer, const ItemOptions& options, const LineSink& sink,
                                              const Progress& progress = {});
 
 }  // namespace agon::llm

@@ -1,4 +1,4 @@
-#include "agon/llm/engine/items.h"
+#include "agon/llm/access/items.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,6 +6,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "agon/llm/access/embedded_model.h"
+#include "agon/llm/engine/scoring.h"
 #include "agon/llm/engine/test_stories.h"
 
 namespace agon::llm {
@@ -73,7 +75,8 @@ TEST(ItemReader, NamesFileRowAndField) {
 std::string scored(Engine& engine, const std::string& lines, const ItemOptions& options = {}) {
   auto reader = ItemReader::parse(lines, "items.jsonl").value();
   std::string out;
-  const auto counts = score_items(engine, *reader, options, [&](std::string_view text) -> Status {
+  EmbeddedModel model(engine, stories_path());
+  const auto counts = score_items(model, *reader, options, [&](std::string_view text) -> Status {
     out += text;
     return {};
   });
@@ -165,11 +168,12 @@ TEST(EmbedItems, HaveTheModelsShape) {
     auto reader =
         ItemReader::parse("{\"id\":\"x\",\"text\":\"Once upon\"}\n{\"text\":\"Lily\"}", "t").value();
     std::string out;
-    const auto counts =
-        embed_items(*engine, *reader, layer, pooling, {.window = 1}, [&](std::string_view text) -> Status {
-          out += text;
-          return {};
-        });
+    EmbeddedModel model(*engine, stories_path());
+    const auto counts = embed_items(model, *reader, {.layer = layer, .pooling = pooling}, layer,
+                                    {.window = 1}, [&](std::string_view text) -> Status {
+                                      out += text;
+                                      return {};
+                                    });
     EXPECT_TRUE(counts) << counts.error().to_string();
     std::vector<json> parsed;
     for (const std::string& line : lines_of(out)) parsed.push_back(json::parse(line));
@@ -198,7 +202,8 @@ TEST(EmbedItems, HaveTheModelsShape) {
   std::vector<float> expected(width);
   engine->weights().embed(engine->tokenizer().encode("Lily").back(), expected);
   EXPECT_EQ(start[1]["embedding"].get<std::vector<float>>(), expected);
-  EXPECT_EQ(run(-1, Pooling::kMean)[0]["layer"], engine->config().layer_count());
+  EXPECT_EQ(run(2, Pooling::kMean)[0]["layer"], 2);
+  EXPECT_FALSE(run(-1, Pooling::kMean)[0].contains("layer"));
 }
 
 }  // namespace

@@ -1,0 +1,46 @@
+// A model that runs in this process.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "agon/llm/access/language_model.h"
+#include "agon/llm/engine/engine.h"
+
+namespace agon::llm {
+
+class EmbeddedModel final : public LanguageModel {
+ public:
+  static Result<std::unique_ptr<EmbeddedModel>> open(const std::string& path, const EngineOptions& options);
+  /// Of an engine that is open and outlives it; `path` is its file.
+  EmbeddedModel(Engine& engine, std::string path) : engine_(&engine), path_(std::move(path)) {}
+
+  /// For what only an engine can do: layers, tokens, sessions.
+  [[nodiscard]] Engine& engine() { return *engine_; }
+
+  /// Reads the file once to hash it, when it is first asked.
+  [[nodiscard]] Result<ModelIdentity> identity() override;
+  [[nodiscard]] bool is_remote() const override { return false; }
+  [[nodiscard]] Result<std::vector<TextEmbedding>> embed(std::span<const std::string> texts,
+                                                         const EmbedSettings& settings = {},
+                                                         const Progress& progress = {}) override;
+  [[nodiscard]] Result<std::vector<std::vector<ContinuationScore>>> score(
+      std::span<const ScoreInput> items, const ScoreSettings& settings = {},
+      const Progress& progress = {}) override;
+  [[nodiscard]] Result<std::vector<ChoiceResult>> choose(std::span<const ChoiceInput> items,
+                                                         const Progress& progress = {}) override;
+  [[nodiscard]] Result<std::vector<Answer>> generate(std::span<const ModelInput> inputs,
+                                                     const GenerateSettings& settings,
+                                                     const Progress& progress = {}) override;
+  /// Query likelihood, 0 to 1: see relevance_request().
+  [[nodiscard]] Result<std::vector<std::vector<double>>> rerank(std::span<const RerankInput> items,
+                                                                const Progress& progress = {}) override;
+
+ private:
+  std::unique_ptr<Engine> owned_;
+  Engine* engine_;
+  std::string path_;
+  std::string key_;
+};
+
+}  // namespace agon::llm

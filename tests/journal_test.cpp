@@ -1,0 +1,163 @@
+// The journal on disk: torn, damaged, locked, full.
+#include "agon/llm/remote/journal.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "agon/base/file.h"
+#include "agon/base/hash.h"
+#include "temp_folder.h"
+
+namespace agon::llm {
+namespace {
+
+using testing::HasSubstr;
+
+std::string key_of(int i) { return sha256_hex(std::to_string(i)); }
+std::string result_of(int i) { return "{\"x\":" + std::string(static_cast<std::size_t>(i) * 7, '1') + "0}"; }
+
+// A journal of `count` items, as its file's bytes.
+std::string bytes_of(const std::string& path, int count) {
+  std::filesystem::remove(path);
+  auto journal = Journal::open(path).value();
+  for (int i = 0; i < count; ++i) EXPECT_TRUE(journal->append(key_of(i), result_of(i), {10 * i, i, true}));
+  return read_file(path).value();
+}
+
+void write_bytes(const std::string& path, std::string_view bytes) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+}
+
+TEST(Journal, KeepsItemsFromRunToRun) {
+  const TempFolder folder;
+  const std::string path = folder / "run.journal";
+  (void)bytes_of(path, 5);
+  const auto journal = Journal::open(path).value();
+  EXPECT_EQ(journal->size(), 5U);
+  EXPECT_EQ(journal->usage().input, 100);
+  EXPECT_EQ(journal->usage().output, 10);
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_TRUE(journal->contains(key_of(i)));
+    EXPECT_EQ(journal->find(key_of(i)).value(), result_of(i));
+  }
+  EXPECT_FALSE(journal->contains(key_of(5)));
+  ASSERT_TRUE(journal->append(key_of(5), "[]", {}));
+  EXPECT_EQ(journal->find(key_of(5)).value(), "[]");
+  ASSERT_TRUE(journal->remove());
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST(Journal, InMemoryToo) {
+  const auto journal = Journal::in_memory();
+  ASSERT_TRUE(journal->append(key_of(1), "{}", {3, 4, true}));
+  EXPECT_EQ(journal->find(key_of(1)).value(), "{}");
+  EXPECT_EQ(journal->usage().output, 4);
+  EXPECT_TRUE(journal->path().empty());
+}
+
+TEST(Journal, ATornEndIsDroppedAtAnyByte) {
+  const TempFolder folder;
+  const std::string path = folder / "run.journal";
+  const std::string bytes = bytes_of(path, 3);
+  for (std::size_t size = 0; size <= bytes.size(); ++size) {
+    write_bytes(path, bytes.substr(0, size));
+    auto journal = Journal::open(path);
+    ASSERT_TRUE(journal) << size << ": " << journal.error().to_string();
+    const auto lines = static_cast<std::size_t>(std::ranges::count(bytes.substr(0, size), '\n'));
+    const std::size_t kept = lines == 0 ? 0 : lines - 1;
+    ASSERT_EQ((*journal)->size(), kept) << size;
+    // It goes on as if the torn line had never been.
+    for (int i = static_cast<int>(kept); i < 3; ++i)
+      ASSERT_TRUE((*journal)->append(key_of(i), result_of(i), {10 * i, i, true}));
+    journal->reset();
+    ASSERT_EQ(read_file(path).value(), bytes) << size;
+  }
+}
+
+TEST(Journal, ADamagedLineIsAnErrorWithItsNumber) {
+  const TempFolder folder;
+  const std::string path = folder / "run.journal";
+  const std::string bytes = bytes_of(path, 3);
+  const std::size_t second = bytes.find('\n') + 1, third = bytes.find('\n', second) + 1;
+  for (std::size_t at = second; at < third - 1; ++at) {
+    std::string damaged = bytes;
+    damaged[at] = damaged[at] == '5' ? '6' : '5';
+    write_bytes(path, damaged);
+    const auto journal = Journal::open(path);
+    ASSERT_FALSE(journal) << at;
+    EXPECT_THAT(journal.error().to_string(), HasSubstr(path + ": row 2: a damaged line")) << at;
+    EXPECT_EQ(read_file(path).value(), damaged);
+  }
+  // Two lines that ran together.
+  std::string joined = bytes;
+  joined.erase(third - 1, 1);
+  write_bytes(path, joined);
+  EXPECT_THAT(Journal::open(path).error().to_string(), HasSubstr("row 2: a damaged line"));
+}
+
+TEST(Journal, OtherFilesAreLeftAsTheyAre) {
+  const TempFolder folder;
+  const std::string path = folder / "votes.csv";
+  const std::pair<const char*, const char*> cases[] = {
+      {"id,prompt\n1,x\n", "is no journal of agon"},
+      {"a single line without an end", "is no journal of agon"},
+      {"{\"agon_journal\":1}", ""},  // a torn first line
+      {"{\"agon_journal\":2}\n", "journal of another version"},
+      {"\n", "is no journal of agon"},
+  };
+  for (const auto& [bytes, message] : cases) {
+    write_bytes(path, bytes);
+    const auto journal = Journal::open(path);
+    EXPECT_EQ(journal.has_value(), *message == '\0') << bytes;
+    if (journal) continue;
+    EXPECT_THAT(journal.error().to_string(), HasSubstr(message));
+    EXPECT_EQ(read_file(path).value(), bytes);
+  }
+  EXPECT_THAT(Journal::open("/dev/null").error().to_string(), HasSubstr("no regular file"));
+  EXPECT_FALSE(Journal::open(folder.path().string()));
+  EXPECT_FALSE(Journal::open(folder / "no/such/folder"));
+}
+
+TEST(Journal, IsForOneRunAtATime) {
+  const TempFolder folder;
+  const std::string path = folder / "run.journal";
+  auto first = Journal::open(path);
+  ASSERT_TRUE(first);
+  EXPECT_THAT(Journal::open(path).error().to_string(), HasSubstr("another run is using this journal"));
+  first->reset();
+  EXPECT_TRUE(Journal::open(path));
+}
+
+TEST(Journal, AFullDiskLeavesWhatIsKeptWhole) {
+  const TempFolder folder;
+  const std::string path = folder / "run.journal";
+  const std::string bytes = bytes_of(path, 2);
+  {
+    const auto journal = Journal::open(path).value();
+    // The bound on a file's size stands for the disk's.
+    const auto previous = std::signal(SIGXFSZ, SIG_IGN);
+    rlimit old{};
+    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &old), 0);
+    rlimit low = old;
+    low.rlim_cur = bytes.size() + 50;
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &low), 0);
+    const Status status = journal->append(key_of(9), result_of(9), {});
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &old), 0);
+    std::signal(SIGXFSZ, previous);
+    ASSERT_FALSE(status);
+    EXPECT_THAT(status.error().to_string(), HasSubstr(path + ": cannot write the journal"));
+    EXPECT_FALSE(journal->contains(key_of(9)));
+    // With room again it goes on.
+    EXPECT_TRUE(journal->append(key_of(9), "{}", {}));
+  }
+  const auto again = Journal::open(path).value();
+  EXPECT_EQ(again->size(), 3U);
+  EXPECT_EQ(again->dropped(), 0U);
+}
+
+}  // namespace
+}  // namespace agon::llm
