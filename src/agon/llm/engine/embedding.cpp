@@ -43,6 +43,7 @@ Result<std::vector<Embedding>> embed(Engine& engine, std::span<const std::vector
   for (std::size_t first = 0; first < texts.size();) {
     Batch batch;
     batch.stop_layer = layer < 0 ? layers : layer;
+    batch.hidden_layers = {batch.stop_layer};
     std::size_t last = first;
     int pages = cache.free_pages();
     while (last < texts.size()) {

@@ -214,6 +214,7 @@ void Service::Scheduler::run_embeddings() {
   for (const auto& [layer, tasks] : layers) {
     Batch batch;
     batch.stop_layer = layer;
+    batch.hidden_layers = {layer};
     for (const ServiceTask* task : tasks) {
       const auto tokens =
           std::span(task->tokens)

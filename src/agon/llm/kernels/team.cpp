@@ -10,7 +10,8 @@ namespace {
 
 // Between two tokens the caller samples and prints; beyond this the threads sleep until they are called.
 constexpr int kIdleSpins = 20000;
-// A barrier inside a layer is met within microseconds unless another program took the core: then give it way.
+// A barrier inside a layer is met within microseconds unless another program took a core: then to sleep leaves the
+// other core to whoever has work, and the scheduler gives it back sooner than to one that spun its time away.
 constexpr int kSpins = 4000;
 
 // Tells the processor that this is a waiting loop.
@@ -23,22 +24,18 @@ int Member::size() const { return team_.size_; }
 void Member::barrier() {
   ++stage_;
   helping_ = 0;
-  const std::size_t phase = team_.phase_.load(std::memory_order_relaxed);
+  const std::uint32_t phase = team_.phase_.load(std::memory_order_relaxed);
   if (team_.arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == team_.size_) {
     // The last to arrive readies the counters of the stage that begins; nobody uses them before the phase
     // moves.
     team_.arrived_.store(0, std::memory_order_relaxed);
     for (int i = 0; i < team_.size_; ++i) team_.counter(stage_, i).value.store(0, std::memory_order_relaxed);
     team_.phase_.store(phase + 1, std::memory_order_release);
+    team_.phase_.notify_all();
     return;
   }
-  for (int spins = 0; team_.phase_.load(std::memory_order_acquire) == phase; ++spins) {
-    if (spins < kSpins) {
-      pause();
-    } else {
-      std::this_thread::yield();
-    }
-  }
+  for (int spins = 0; team_.phase_.load(std::memory_order_acquire) == phase && spins < kSpins; ++spins) pause();
+  team_.phase_.wait(phase, std::memory_order_acquire);
 }
 
 std::pair<int, int> Member::share_of(int member, int total) const {

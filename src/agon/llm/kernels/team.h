@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -65,7 +66,7 @@ class Team {
 
   int size_;
   alignas(64) std::atomic<int> arrived_{0};
-  alignas(64) std::atomic<std::size_t> phase_{0};
+  alignas(64) std::atomic<std::uint32_t> phase_{0};  // wraps
   std::unique_ptr<Counter[]> counters_;  // [stage][member]
   alignas(64) std::atomic<std::size_t> job_{0};
   std::atomic<bool> stop_{false};

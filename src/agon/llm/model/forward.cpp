@@ -79,12 +79,15 @@ Status Forward::run(const Batch& batch, BatchResult& result) {
   }
   AGON_CHECK(total == static_cast<int>(batch.tokens.size()));
   for (const std::int32_t token : batch.tokens) AGON_CHECK(token >= 0 && token < config.vocabulary);
-  const bool hidden = batch.stop_layer >= 0;
-  AGON_CHECK(batch.stop_layer <= config.layer_count());
-  result.logits.resize(hidden ? 0 : batch.logit_rows.size() * wide(config.vocabulary));
-  result.log_totals.resize(hidden ? 0 : batch.logit_rows.size());
-  result.scores.assign(hidden ? 0 : batch.targets.size(), {});
-  result.hidden.assign(hidden ? wide(total) * wide(embedding_) : 0, 0.0F);
+  const bool stops = batch.stop_layer >= 0;
+  const int layers = stops ? batch.stop_layer : config.layer_count();
+  AGON_CHECK(layers <= config.layer_count() && std::ranges::is_sorted(batch.hidden_layers) &&
+             (batch.hidden_layers.empty() ||
+              (batch.hidden_layers.front() >= 0 && batch.hidden_layers.back() <= layers)));
+  result.logits.resize(stops ? 0 : batch.logit_rows.size() * wide(config.vocabulary));
+  result.log_totals.resize(stops ? 0 : batch.logit_rows.size());
+  result.scores.assign(stops ? 0 : batch.targets.size(), {});
+  result.hidden.resize(batch.hidden_layers.size() * wide(total) * wide(embedding_));
   target_logits_.assign(batch.targets.size(), 0.0F);
 
   std::size_t segment = 0;
@@ -342,6 +345,15 @@ void Forward::work(Member& member, const Piece& piece, const Batch& batch, Batch
   member.barrier();
   const int layers = batch.stop_layer >= 0 ? batch.stop_layer : config.layer_count();
   const std::vector<float> none;
+  // The stream after `index` layers is complete where the next layer begins.
+  const auto keep_hidden = [&](int row, int index) {
+    const auto found = std::ranges::find(batch.hidden_layers, index);
+    if (found == batch.hidden_layers.end() || (own && member.index() != 0)) return;
+    const auto which = wide(static_cast<int>(found - batch.hidden_layers.begin()));
+    std::copy_n(at(row), embedding_,
+                result.hidden.data() +
+                    (which * batch.tokens.size() + wide(piece.first_row + row)) * wide(embedding_));
+  };
   for (int index = 0; index < layers; ++index) {
     const LayerWeights& layer = weights_.layer(index);
     each_row(member, rows, own, [&](int row) {
@@ -350,6 +362,7 @@ void Forward::work(Member& member, const Piece& piece, const Batch& batch, Batch
       } else {
         add_block(row, weights_.layer(index - 1).post_feed_forward_norm, none);
       }
+      keep_hidden(row, index);
       norm_into(row, layer.attention_norm);
     });
     next();
@@ -384,10 +397,7 @@ void Forward::work(Member& member, const Piece& piece, const Batch& batch, Batch
     } else {
       add_block(row, weights_.layer(layers - 1).post_feed_forward_norm, none);
     }
-    if (batch.stop_layer >= 0 && (!own || member.index() == 0)) {
-      std::copy_n(at(row), embedding_,
-                  result.hidden.begin() + wide(piece.first_row + row) * wide(embedding_));
-    }
+    keep_hidden(row, layers);
   });
   next();
   if (batch.stop_layer < 0 && !piece.wanted.empty()) read_out(member, piece, stream, batch, result);

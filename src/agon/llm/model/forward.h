@@ -41,7 +41,11 @@ struct Batch {
   std::vector<Segment> segments;
   std::vector<int> logit_rows;  ///< Rows whose logits are wanted, ascending.
   std::vector<Target> targets;  ///< Ascending by row; several for one row are welcome.
-  int stop_layer = -1;  ///< If not negative: only this many layers are run, and hidden states come out.
+  /// If not negative: only this many layers are run, and the vocabulary is not touched.
+  int stop_layer = -1;
+  /// After so many layers every row's hidden state is wanted: ascending, each once, 0 for the embeddings, at most
+  /// the layers that are run.
+  std::vector<int> hidden_layers;
 };
 
 struct TargetScore {
@@ -55,7 +59,8 @@ struct BatchResult {
   /// As logit_rows: log(sum(exp(logits))), so that logit - log_total is what a target's logprob would be.
   std::vector<double> log_totals;
   std::vector<TargetScore> scores;  ///< As targets.
-  std::vector<float> hidden;        ///< Rows * E, after stop_layer layers and before the final norm.
+  /// hidden_layers.size() * rows * E: what the residual stream holds after those layers, before the final norm.
+  std::vector<float> hidden;
 };
 
 /// Runs one model over one cache. Buffers are reused from call to call. Not thread-safe.

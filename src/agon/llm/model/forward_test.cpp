@@ -374,6 +374,7 @@ TEST_P(EachModel, GivesTheHiddenStatesOfAnyLayer) {
       batch.tokens = tokens;
       batch.segments = {{pass.cache.open(), 30}};
       batch.stop_layer = layer;
+      batch.hidden_layers = {layer};
       BatchResult result;
       ASSERT_TRUE(pass.forward.run(batch, result));
       if (first.empty()) first = result.hidden;
