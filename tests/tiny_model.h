@@ -42,7 +42,7 @@ inline VoteSet tiny_votes() {
 }
 
 inline Dataset tiny_dataset() {
-  auto data = prepare(tiny_votes(), {{"alpha", 1200}, {"beta", 1000}}, {}, "", {});
+  auto data = prepare(tiny_votes(), {{"alpha", 1200}, {"beta", 1000}}, nullptr, {});
   AGON_CHECK(data.has_value());
   data->ngram_options.bits = 8;  // few buckets: a small file, quickly read
   data->ngrams = answer_ngrams(data->votes(), data->ngram_options);

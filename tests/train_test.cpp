@@ -30,7 +30,7 @@ const VoteSet& sample_votes() {
 }
 
 Dataset dataset_of(VoteSet set) {
-  auto data = prepare(std::move(set), {}, {}, "", {});
+  auto data = prepare(std::move(set), {}, nullptr, {});
   AGON_CHECK(data.has_value());
   return std::move(*data);
 }
@@ -290,9 +290,9 @@ TEST(Training, SmallAndOneSidedFilesTrainOrSayWhyNot) {
   ASSERT_FALSE(cv);
   EXPECT_NE(cv.error().to_string().find("too few prompts"), std::string::npos);
   set.votes[3].outcome = Outcome::kUnknown;
-  EXPECT_FALSE(prepare(set, {}, {}, "", {}));
+  EXPECT_FALSE(prepare(set, {}, nullptr, {}));
   set.votes.clear();
-  EXPECT_FALSE(prepare(set, {}, {}, "", {}));
+  EXPECT_FALSE(prepare(set, {}, nullptr, {}));
 }
 
 // ---- the blend

@@ -15,6 +15,7 @@
 #include "agon/preference/influence.h"
 #include "agon/report/number.h"
 #include "common.h"
+#include "lm_features.h"
 #include "verbs.h"
 
 namespace agon {
@@ -22,6 +23,7 @@ namespace {
 
 struct EvaluateCommand {
   std::string model, file, predictions, html, json;
+  LmFeatureOptions lm;
   CommonOptions common;
   ReadOptions read{.need_labels = true};
 };
@@ -46,11 +48,12 @@ Result<std::vector<Prediction>> submitted(const std::string& path, std::span<con
   return out;
 }
 
-Status run(const EvaluateCommand& c) {
+Status run(const CLI::App& app, const EvaluateCommand& c) {
   AGON_TRY(check_outputs({c.html, c.json}));
   set_thread_count(c.common.threads);
   const Progress progress = c.common.quiet ? Progress{} : terminal_progress();
-  AGON_ASSIGN(const PreferenceModel model, load_model(c.model));
+  AGON_ASSIGN(PreferenceModel model, load_model(c.model));
+  AGON_ASSIGN(const auto language_model, attach_lm(app, model, c.model, c.lm, c.common.threads, c.html));
   AGON_ASSIGN(VoteSet set, read_votes({VoteFile{.path = c.file}}, c.read, progress));
   std::erase_if(set.votes, [](const Vote& v) { return v.outcome == Outcome::kUnknown; });
   if (set.votes.empty()) return fail("no labelled votes", c.file);
@@ -134,7 +137,8 @@ void add_evaluate_command(CLI::App& app, int& exit_code) {
                      "Pass over rows that can't be read, and say how many and which");
   evaluate->add_flag("--plain-text", c->read.plain_text, "Cells are plain text of one turn, not JSON lists");
   evaluate->add_flag("-q,--quiet", c->common.quiet, "Print nothing but errors");
-  evaluate->callback([c, &exit_code] { report_status(run(*c), exit_code); });
+  add_lm_options(*evaluate, c->lm);
+  evaluate->callback([c, evaluate, &exit_code] { report_status(run(*evaluate, *c), exit_code); });
 }
 
 }  // namespace agon

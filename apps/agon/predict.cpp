@@ -10,6 +10,7 @@
 #include "agon/base/progress.h"
 #include "agon/data/submission.h"
 #include "common.h"
+#include "lm_features.h"
 #include "verbs.h"
 
 namespace agon {
@@ -21,6 +22,7 @@ constexpr std::size_t kReasons = 12;                        ///< features named 
 
 struct PredictCommand {
   std::string model, file, output = "-", explain;
+  LmFeatureOptions lm;
   CommonOptions common;
   ReadOptions read{.need_labels = false};
 };
@@ -42,10 +44,11 @@ Status write_reasons(const PreferenceModel& model, std::span<const Vote> votes,
   return out.write(lines);
 }
 
-Status run(const PredictCommand& c) {
+Status run(const CLI::App& app, const PredictCommand& c) {
   set_thread_count(c.common.threads);
   const Progress progress = c.common.quiet ? Progress{} : terminal_progress();
-  AGON_ASSIGN(const PreferenceModel model, load_model(c.model));
+  AGON_ASSIGN(PreferenceModel model, load_model(c.model));
+  AGON_ASSIGN(const auto language_model, attach_lm(app, model, c.model, c.lm, c.common.threads, c.output));
   AGON_ASSIGN(const auto reader, VoteReader::open(c.file, c.read));
   AGON_ASSIGN(SubmissionWriter writer, SubmissionWriter::create(c.output, submission_format(c.output)));
   std::unique_ptr<AtomicFile> reasons;
@@ -66,6 +69,7 @@ Status run(const PredictCommand& c) {
   }
   AGON_TRY(writer.commit());
   if (reasons) AGON_TRY(reasons->commit());
+  AGON_TRY(finish_lm(language_model.get(), c.lm, c.common.quiet));
   if (c.common.quiet) return {};
   finish_progress();
   VoteSource source;
@@ -106,7 +110,8 @@ void add_predict_command(CLI::App& app, int& exit_code) {
                     "Pass over rows that can't be read, and say how many and which");
   predict->add_flag("--plain-text", c->read.plain_text, "Cells are plain text of one turn, not JSON lists");
   predict->add_flag("-q,--quiet", c->common.quiet, "Print nothing but errors");
-  predict->callback([c, &exit_code] { report_status(run(*c), exit_code); });
+  add_lm_options(*predict, c->lm);
+  predict->callback([c, predict, &exit_code] { report_status(run(*predict, *c), exit_code); });
 }
 
 }  // namespace agon

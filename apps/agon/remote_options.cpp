@@ -20,9 +20,10 @@ constexpr std::array kRemoteNames = {"--name",          "--any-name",  "--key-en
 
 }  // namespace
 
-void add_remote_options(CLI::App& app, RemoteCommandOptions& o) {
+void add_remote_options(CLI::App& app, RemoteCommandOptions& o, const char* model_option) {
   llm::RemoteOptions& r = o.remote;
-  app.get_option("--model")->description("A GGUF file, or where a server's API begins: http://HOST:PORT/v1");
+  if (model_option != nullptr)
+    app.get_option(model_option)->description("A GGUF file, or where a server's API begins: http://HOST:PORT/v1");
   const auto add = [&](const char* name, auto& value, const char* what, const char* type) {
     return app.add_option(name, value, what)->type_name(type)->group("Remote models");
   };

@@ -20,7 +20,8 @@ struct RemoteCommandOptions {
   std::optional<std::int64_t> max_tokens_total;
   std::optional<double> max_cost;
 };
-void add_remote_options(CLI::App& app, RemoteCommandOptions& options);
+/// `model_option` (null: none) is the option that takes the URL: its description is extended.
+void add_remote_options(CLI::App& app, RemoteCommandOptions& options, const char* model_option = "--model");
 
 /// What add_llm_options() adds and only a file has, with `more` of a verb's own.
 [[nodiscard]] std::vector<std::string> local_options(std::vector<std::string> more);

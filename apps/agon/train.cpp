@@ -11,6 +11,7 @@
 #include "agon/preference/influence.h"
 #include "agon/report/number.h"
 #include "common.h"
+#include "lm_features.h"
 #include "verbs.h"
 
 namespace agon {
@@ -20,6 +21,7 @@ struct TrainCommand {
   std::vector<std::string> files;
   std::string output, html, json, ratings = "bundled";
   bool no_cv = false;
+  LmFeatureOptions lm;
   CommonOptions common;
   TrainOptions train;
   ReadOptions read{.need_labels = true};
@@ -91,6 +93,17 @@ Judged judge(const Dataset& data, const CrossValidation& cv, std::uint64_t seed)
   return out;
 }
 
+std::string lm_text(const AnswerReader& reader, const CrossValidation& cv, std::size_t votes) {
+  std::string text = fmt::format("\nThe language model {}; without it the log loss is {}:\n", reader.spec().name,
+                                 format_fixed(mean(cv.log_loss_without_lm_by_seed), 4));
+  for (const std::string& line : block_lines(cv.block_gains)) text += "  " + line + "\n";
+  if (reader.votes_read() > 0)
+    text += fmt::format("  read {} of {} votes anew: {} s, {} s a vote\n", format_count(reader.votes_read()),
+                        format_count(votes), format_fixed(reader.seconds(), 1),
+                        format_fixed(reader.seconds() / static_cast<double>(reader.votes_read()), 3));
+  return text;
+}
+
 Status write_reports(const TrainCommand& c, const Dataset& data, const CrossValidation& cv,
                      const Judged& judged, const Trained& trained, const Facts& facts) {
   if (!c.json.empty()) {
@@ -116,7 +129,7 @@ Status write_reports(const TrainCommand& c, const Dataset& data, const CrossVali
   return write_file(c.html, render_report(report));
 }
 
-Status run(const TrainCommand& c) {
+Status run(const CLI::App& app, const TrainCommand& c) {
   if (c.no_cv && (!c.html.empty() || !c.json.empty()))
     return std::unexpected(Error{.message = "--no-cv leaves nothing to put into --html or --json",
                                  .expected = "one or the other",
@@ -131,13 +144,16 @@ Status run(const TrainCommand& c) {
   AGON_ASSIGN(const auto files, vote_files(c.files));
   AGON_ASSIGN(VoteSet set, read_votes(files, c.read, progress));
   AGON_ASSIGN(LoadedRatings ratings, load_ratings(c.ratings));
+  AGON_ASSIGN(const auto reader, open_lm(app, c.lm, c.common.threads, c.output));
   if (!c.common.quiet) {
     finish_progress();
     print_counts(set.sources);
   }
-  AGON_ASSIGN(const Dataset data, prepare(std::move(set), std::move(ratings.ratings), {}, "", progress));
+  AGON_ASSIGN(const Dataset data, prepare(std::move(set), std::move(ratings.ratings), reader.get(), progress));
   Facts facts = file_facts(data.set.sources);
   facts.emplace_back("strengths of models", ratings.fact);
+  if (reader)
+    for (auto& fact : lm_facts(reader->spec())) facts.push_back(std::move(fact));
   for (auto& fact : run_facts(c.common)) facts.push_back(std::move(fact));
 
   TrainOptions options = c.train;
@@ -151,6 +167,7 @@ Status run(const TrainCommand& c) {
     judged = judge(data, cv, options.seed);
     const Evaluation& e = judged.evaluation;
     card.emplace_back("cross-validated log loss", seeds_line(cv));
+    for (const std::string& line : block_lines(cv.block_gains)) card.emplace_back("brought by the language model", line);
     card.emplace_back("95 % interval", format_interval(e.overall.log_loss.low, e.overall.log_loss.high, 4));
     card.emplace_back("baselines",
                       fmt::format("prior {}, length only {}", format_fixed(e.prior.log_loss.value, 4),
@@ -162,9 +179,11 @@ Status run(const TrainCommand& c) {
   card.emplace_back(
       "limits", "learned from people who voted on the files below; other people, prompts and times differ");
   card.insert(card.end(), facts.begin(), facts.end());
-  AGON_ASSIGN(const Trained trained, train(data, cv.weights, card, options, progress));
+  AGON_ASSIGN(const Trained trained,
+              train(data, cv.weights, card, options, progress, reader ? reader->spec() : AnswerSpec{}));
   if (!c.output.empty()) AGON_TRY(trained.model.save(c.output));
   if (!c.no_cv) AGON_TRY(write_reports(c, data, cv, judged, trained, facts));
+  AGON_TRY(finish_lm(reader.get(), c.lm, c.common.quiet));
   if (c.common.quiet) return {};
 
   finish_progress();
@@ -178,6 +197,7 @@ Status run(const TrainCommand& c) {
     for (const BaseLearner& l : judged.learners)
       text += fmt::format("  {} alone {}\n", l.name, format_fixed(l.log_loss, 4));
     text += fmt::format("  blend: {}\n", blend_words(cv.weights));
+    if (reader) text += lm_text(*reader, cv, data.votes().size());
   }
   if (!c.output.empty()) text += fmt::format("\nmodel   {}\n", c.output);
   if (!c.html.empty() && !c.no_cv) text += fmt::format("report  {}\n", c.html);
@@ -231,7 +251,9 @@ void add_train_command(CLI::App& app, int& exit_code) {
                   "Pass over rows that can't be read, and say how many and which");
   train->add_flag("--plain-text", c->read.plain_text, "Cells are plain text of one turn, not JSON lists");
   train->add_flag("-q,--quiet", c->common.quiet, "Print nothing but errors");
-  train->callback([c, &exit_code] { report_status(run(*c), exit_code); });
+  add_lm_options(*train, c->lm);
+  add_lm_training_options(*train, c->lm);
+  train->callback([c, train, &exit_code] { report_status(run(*train, *c), exit_code); });
 }
 
 }  // namespace agon

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "agon/data/prompt_groups.h"
-#include "agon/preference/features/cache.h"
 
 namespace agon {
 namespace {
@@ -24,8 +23,7 @@ double keep_share(const std::vector<Vote>& votes) {
 
 }  // namespace
 
-Result<Dataset> prepare(VoteSet set, Ratings ratings, const std::vector<const FeatureBlock*>& extra_blocks,
-                        const std::string& cache_folder, const Progress& progress) {
+Result<Dataset> prepare(VoteSet set, Ratings ratings, AnswerSource* source, const Progress& progress) {
   Dataset data;
   data.set = std::move(set);
   data.ratings = std::move(ratings);
@@ -43,13 +41,14 @@ Result<Dataset> prepare(VoteSet set, Ratings ratings, const std::vector<const Fe
     if (vote.source == 0) data.main_rows.push_back(static_cast<std::uint32_t>(i));
   }
   if (data.main_rows.empty()) return fail("the first file has no votes");
-  AGON_ASSIGN(data.features, all_features(votes, extra_blocks, cache_folder, progress));
+  data.features = text_features(votes, progress);
   data.columns = text_columns();
-  for (const FeatureBlock* block : extra_blocks)
-    data.columns.insert(data.columns.end(), block->columns().begin(), block->columns().end());
   data.ngram_options.keep = keep_share(votes);
   data.ngrams = answer_ngrams(votes, data.ngram_options, progress);
   data.groups = prompt_groups(votes);
+  if (source != nullptr) {
+    AGON_ASSIGN(data.lm, source->read(votes, progress));
+  }
   return data;
 }
 

@@ -10,6 +10,7 @@
 #include "agon/data/ratings.h"
 #include "agon/data/vote_reader.h"
 #include "agon/preference/features/block.h"
+#include "agon/preference/lm/answer_source.h"
 #include "agon/preference/models/ngrams.h"
 
 namespace agon {
@@ -20,6 +21,7 @@ struct Dataset {
   VoteSet set;
   FeatureMatrix features;  ///< votes x all columns of all blocks
   std::vector<Column> columns;
+  std::vector<AnswerBlock> lm;  ///< what a language model says of the answers; may be empty
   SparseRows ngrams;  ///< rows 2i and 2i+1 are the answers of vote i
   NgramOptions ngram_options;
   std::vector<Outcome> outcomes;
@@ -31,10 +33,9 @@ struct Dataset {
   [[nodiscard]] const std::vector<Vote>& votes() const { return set.votes; }
 };
 
-/// Computes features, n-grams and prompt groups. Votes without a label are an Error. `extra_blocks`
-/// are columns from elsewhere, after the built-in ones.
-[[nodiscard]] Result<Dataset> prepare(VoteSet set, Ratings ratings,
-                                      const std::vector<const FeatureBlock*>& extra_blocks,
-                                      const std::string& cache_folder, const Progress& progress);
+/// Computes features, n-grams and prompt groups. Votes without a label are an Error. `source`, unless null, reads the
+/// answers.
+[[nodiscard]] Result<Dataset> prepare(VoteSet set, Ratings ratings, AnswerSource* source,
+                                      const Progress& progress);
 
 }  // namespace agon

@@ -83,13 +83,14 @@ Result<std::vector<FeatureImportance>> importances(const PreferenceModel& model,
   const std::vector<Vote> sample = spaced(votes, kShuffledRows);
   std::vector<Outcome> outcomes;
   for (const Vote& vote : sample) outcomes.push_back(vote.outcome);
+  AGON_ASSIGN(std::vector<float> sample_rows, model.rows(sample));
   AGON_ASSIGN(
       const ShuffledLosses losses,
       shuffled_losses(
           {.pushes = [&](std::span<const float> rows, std::vector<double>& direction,
                          std::vector<double>& tie) { return model.contributions(rows, direction, tie); },
            .predict = [&](std::span<const float> rows) { return model.predict_rows(rows); }},
-          model.rows(sample), outcomes, seed));
+          std::move(sample_rows), outcomes, seed));
   return ranked_importances(std::span(&losses, 1), model.columns());
 }
 
@@ -98,7 +99,7 @@ Result<std::vector<EffectCurve>> effect_curves(const PreferenceModel& model, std
                                                std::size_t most) {
   constexpr std::size_t kRows = 300, kPoints = 15;
   const std::vector<Vote> sample = spaced(votes, kRows);
-  const std::vector<float> rows = model.rows(sample);
+  AGON_ASSIGN(const std::vector<float> rows, model.rows(sample));
   const std::size_t width = model.columns().size(), n = sample.size();
   std::vector<EffectCurve> curves;
   for (const FeatureImportance& f : importances) {

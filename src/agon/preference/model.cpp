@@ -1,5 +1,7 @@
 #include "agon/preference/model.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -33,6 +35,14 @@ std::vector<float> pick(std::span<const float> row) {
 }
 
 }  // namespace
+
+std::vector<Column> model_columns(const Stack& stack) {
+  std::vector<Column> columns = text_columns();
+  columns.insert(columns.end(), score_columns().begin(), score_columns().end());
+  for (const Correction& correction : stack.corrections())
+    for (Column& column : correction_columns(correction.block())) columns.push_back(std::move(column));
+  return columns;
+}
 
 Baselines Baselines::fit(const Dataset& data, std::span<const std::uint32_t> rows,
                          std::span<const double> weights) {
@@ -82,23 +92,32 @@ Baselines Baselines::load(ByteReader& in) {
 }
 
 PreferenceModel::PreferenceModel(Stack stack, const BlendWeights& weights, Baselines baselines,
-                                 NgramOptions ngrams, ModelCard card)
+                                 NgramOptions ngrams, ModelCard card, AnswerSpec lm)
     : stack_(std::move(stack)),
       weights_(weights),
       baselines_(std::move(baselines)),
       ngrams_(ngrams),
-      card_(std::move(card)) {}
-
-const std::vector<Column>& PreferenceModel::columns() const {
-  static const std::vector<Column> all = [] {
-    std::vector<Column> columns = text_columns();
-    columns.insert(columns.end(), score_columns().begin(), score_columns().end());
-    return columns;
-  }();
-  return all;
+      card_(std::move(card)),
+      lm_(std::move(lm)) {
+  stack_.drop_idle_corrections();
+  lm_.blocks.clear();
+  for (const Correction& correction : stack_.corrections()) lm_.blocks.push_back(correction.block());
+  columns_ = model_columns(stack_);
 }
 
-std::vector<float> PreferenceModel::rows(std::span<const Vote> votes) const {
+void PreferenceModel::attach(std::shared_ptr<AnswerSource> source) {
+  AGON_CHECK(source != nullptr && source->spec().gives_the_same(lm_));
+  source_ = std::move(source);
+}
+
+Result<std::vector<float>> PreferenceModel::rows(std::span<const Vote> votes, const Progress& progress) const {
+  std::vector<AnswerBlock> blocks;
+  if (language_model() != nullptr) {
+    if (source_ == nullptr)
+      return std::unexpected(Error{.message = "this predictor reads the answers with a language model",
+                                   .expected = fmt::format("{} (--lm)", lm_.name)});
+    AGON_ASSIGN(blocks, source_->read(votes, progress));
+  }
   const FeatureMatrix features = text_features(votes);
   const std::size_t width = stack_.columns();
   std::vector<float> out(votes.size() * width);
@@ -109,7 +128,7 @@ std::vector<float> PreferenceModel::rows(std::span<const Vote> votes) const {
       append_ngrams(votes[i].response_b, ngrams_, answers);
     }
     for (std::size_t i = begin; i < end; ++i)
-      stack_.fill_row(features.row(i), answers, 2 * (i - begin), 2 * (i - begin) + 1,
+      stack_.fill_row(features.row(i), answers, 2 * (i - begin), 2 * (i - begin) + 1, blocks, i,
                       std::span(out).subspan(i * width, width));
   });
   return out;
@@ -121,13 +140,16 @@ Result<std::vector<Prediction>> PreferenceModel::predict_rows(std::span<const fl
   for (std::size_t i = 0; i < out.size(); ++i) {
     std::array<Prediction, kLearners> each;
     for (std::size_t k = 0; k < kLearners; ++k) each[k] = learners[k][i];
-    out[i] = quantised(blend(each, weights_));
+    out[i] = quantised(
+        shifted(blend(each, weights_), stack_.shift(rows.subspan(i * stack_.columns(), stack_.columns()))));
   }
   return out;
 }
 
-Result<std::vector<Prediction>> PreferenceModel::predict(std::span<const Vote> votes) const {
-  return predict_rows(rows(votes));
+Result<std::vector<Prediction>> PreferenceModel::predict(std::span<const Vote> votes,
+                                                         const Progress& progress) const {
+  AGON_ASSIGN(const std::vector<float> all, rows(votes, progress));
+  return predict_rows(all);
 }
 
 void PreferenceModel::predict_baselines(std::span<const Vote> votes, std::vector<Prediction>& prior,
@@ -146,7 +168,7 @@ Status PreferenceModel::contributions(std::span<const float> rows, std::vector<d
 
 Result<std::vector<std::vector<Push>>> PreferenceModel::explain(std::span<const Vote> votes,
                                                                 std::size_t most) const {
-  const std::vector<float> all = rows(votes);
+  AGON_ASSIGN(const std::vector<float> all, rows(votes));
   const std::size_t width = stack_.columns();
   std::vector<double> direction, tie;
   AGON_TRY(contributions(all, direction, tie));

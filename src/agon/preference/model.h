@@ -11,6 +11,7 @@
 #include "agon/base/error.h"
 #include "agon/data/vote.h"
 #include "agon/preference/features/block.h"
+#include "agon/preference/lm/answer_source.h"
 #include "agon/preference/stack.h"
 
 namespace agon {
@@ -42,14 +43,25 @@ struct Push {
   double tie = 0;        ///< to the tie's logit
 };
 
+/// What rows of a stack are made of: text columns, scores, corrections.
+[[nodiscard]] std::vector<Column> model_columns(const Stack& stack);
+
 class PreferenceModel {
  public:
   PreferenceModel() = default;
+  /// `lm` says what the corrections of the stack were learned from; it is not looked at where there are none.
   PreferenceModel(Stack stack, const BlendWeights& weights, Baselines baselines, NgramOptions ngrams,
-                  ModelCard card);
+                  ModelCard card, AnswerSpec lm = {});
+
+  /// The language model that predictions need, with the blocks that they need of it; null for none.
+  [[nodiscard]] const AnswerSpec* language_model() const { return lm_.blocks.empty() ? nullptr : &lm_; }
+  /// Where they then come from: its spec gives_the_same() as language_model() and has those blocks. Without it
+  /// predictions are an Error.
+  void attach(std::shared_ptr<AnswerSource> source);
 
   /// One prediction a vote, rounded to the digits that are printed; swapping A and B swaps it exactly.
-  [[nodiscard]] Result<std::vector<Prediction>> predict(std::span<const Vote> votes) const;
+  [[nodiscard]] Result<std::vector<Prediction>> predict(std::span<const Vote> votes,
+                                                        const Progress& progress = {}) const;
   /// The baselines' predictions for the same votes.
   void predict_baselines(std::span<const Vote> votes, std::vector<Prediction>& prior,
                          std::vector<Prediction>& length_only) const;
@@ -63,11 +75,12 @@ class PreferenceModel {
   /// Predictions with one column set to `value` in every row (see report: effect curves).
   [[nodiscard]] Result<std::vector<Prediction>> predict_rows(std::span<const float> rows) const;
   /// The rows that predict_rows takes: features and scores, row-major, columns().size() numbers each.
-  [[nodiscard]] std::vector<float> rows(std::span<const Vote> votes) const;
+  [[nodiscard]] Result<std::vector<float>> rows(std::span<const Vote> votes,
+                                                const Progress& progress = {}) const;
 
   [[nodiscard]] const ModelCard& card() const { return card_; }
   [[nodiscard]] const BlendWeights& weights() const { return weights_; }
-  [[nodiscard]] const std::vector<Column>& columns() const;
+  [[nodiscard]] const std::vector<Column>& columns() const { return columns_; }
 
   [[nodiscard]] std::string to_bytes() const;
   /// Everything is checked before it is believed; `name` stands in the errors.
@@ -81,6 +94,9 @@ class PreferenceModel {
   Baselines baselines_;
   NgramOptions ngrams_;
   ModelCard card_;
+  AnswerSpec lm_;  ///< without blocks: none
+  std::vector<Column> columns_;
+  std::shared_ptr<AnswerSource> source_;
 };
 
 }  // namespace agon

@@ -5,7 +5,8 @@
 //   u32       reserved, 0
 //   u64       bytes of the payload
 //   64 bytes  SHA-256 of the payload in hex, as `sha256sum` prints it
-//   payload   card, blocks with versions, n-gram options, blend weights, baselines, stack
+//   payload   card, blocks with versions, n-gram options, blend weights, baselines, stack; in version 2 then
+//             the language model, the version of its numbers, and the corrections
 //
 // The checksum is verified before anything of the payload is read. Since it only guards against
 // accidents, everything inside is checked as if it came from a stranger: sizes against what is left,
@@ -25,7 +26,8 @@ namespace agon {
 namespace {
 
 constexpr std::string_view kMagic = "agon-preference\n";
-constexpr std::uint32_t kFormatVersion = 1;
+// Version 2 has what was learned from a language model at its end; models without that are of version 1.
+constexpr std::uint32_t kFormatVersion = 2;
 constexpr std::size_t kHeader = 16 + 4 + 4 + 8 + 64;
 constexpr std::uint64_t kMaxFile = std::uint64_t{1} << 30;
 constexpr std::uint64_t kMaxCard = 1000;
@@ -69,10 +71,15 @@ std::string PreferenceModel::to_bytes() const {
     for (const double w : part) payload.put(w);
   baselines_.save(payload);
   stack_.save(payload);
+  if (language_model() != nullptr) {
+    lm_.save(payload);
+    payload.put<std::int32_t>(kAnswerNumbersVersion);
+    stack_.save_corrections(payload);
+  }
 
   ByteWriter out;
   std::string bytes(kMagic);
-  out.put<std::uint32_t>(kFormatVersion);
+  out.put<std::uint32_t>(language_model() != nullptr ? kFormatVersion : 1);
   out.put<std::uint32_t>(0);
   out.put<std::uint64_t>(payload.bytes().size());
   bytes += out.bytes() + sha256_hex(payload.bytes()) + payload.bytes();
@@ -135,7 +142,22 @@ Result<PreferenceModel> PreferenceModel::from_bytes(std::string_view bytes, cons
   auto stack = Stack::load(in);
   if (!stack) return refuse(stack.error().message);
   model.stack_ = std::move(*stack);
-  if (model.stack_.columns() != model.columns().size())
+  if (version >= 2) {
+    model.lm_ = AnswerSpec::load(in);
+    const auto numbers = in.get<std::int32_t>();
+    if (!in.ok()) return refuse("what the model says of its language model is damaged");
+    if (numbers != kAnswerNumbersVersion)
+      return refuse(fmt::format("the model was learned from numbers of version {} about the answers, which this "
+                                "program does not compute",
+                                numbers),
+                    "a model trained with this version of agon; train it again");
+    if (const Status loaded = model.stack_.load_corrections(in); !loaded) return refuse(loaded.error().message);
+    std::vector<std::string> blocks;
+    for (const Correction& correction : model.stack_.corrections()) blocks.push_back(correction.block());
+    if (blocks != model.lm_.blocks) return refuse("the parts of the model do not fit together");
+  }
+  model.columns_ = model_columns(model.stack_);
+  if (model.stack_.learner_columns() != text_columns().size() + score_columns().size())
     return refuse("the model has another number of columns than this program computes");
   if (!model.stack_.scores().reads_buckets(std::size_t{1} << model.ngrams_.bits))
     return refuse("the n-grams of the model do not fit its scores");

@@ -6,6 +6,7 @@
 #include "agon/base/check.h"
 #include "agon/base/parallel.h"
 #include "agon/data/prompt_groups.h"
+#include "agon/preference/lm/answer_source.h"
 
 namespace agon {
 namespace {
@@ -17,6 +18,44 @@ std::vector<std::uint32_t> inner_folds(const Dataset& data, std::span<const std:
   groups.reserve(rows.size());
   for (const std::uint32_t r : rows) groups.push_back(data.groups[r]);
   return grouped_folds(groups, folds, seed);
+}
+
+/// What the linear learner says of each row when fitted without its fold: where corrections begin.
+std::vector<Shift> out_of_fold_logits(const TrainingRows& training, std::span<const InnerSplit> inner,
+                                      const OddEvenOptions& options) {
+  std::vector<Shift> out(training.rows.size());
+  parallel_for(inner.size(), [&](std::size_t s) {
+    if (inner[s].train.empty()) return;
+    TrainingRows part = training;
+    part.rows = inner[s].train;
+    const OddEvenModel model = OddEvenModel::fit(part, options);
+    for (const std::uint32_t i : inner[s].held_out) out[i] = logits_of(model.predict(training.features->row(i)));
+  });
+  return out;
+}
+
+/// One block after the other, each on top of what those before it say out of fold.
+std::vector<Correction> fit_corrections(const Dataset& data, std::span<const std::uint32_t> rows,
+                                        const TrainingRows& training, std::vector<Shift> offsets,
+                                        std::span<const std::uint32_t> fold, const Recipe& recipe,
+                                        std::uint64_t seed) {
+  std::vector<Correction> out;
+  for (const AnswerBlock& block : data.lm) {
+    auto fitted = Correction::fit(block,
+                                  {.rows = rows,
+                                   .offsets = offsets,
+                                   .outcomes = training.outcomes,
+                                   .weights = training.weights,
+                                   .fold = fold,
+                                   .folds = recipe.inner_folds},
+                                  recipe.correction, seed);
+    for (std::size_t i = 0; i < offsets.size(); ++i) {
+      offsets[i].direction += fitted.out_of_fold[i].direction;
+      offsets[i].tie += fitted.out_of_fold[i].tie;
+    }
+    out.push_back(std::move(fitted.correction));
+  }
+  return out;
 }
 
 }  // namespace
@@ -105,31 +144,76 @@ Result<Stack> Stack::fit(const Dataset& data, std::span<const std::uint32_t> row
   stack.boosted_ = std::move(*trees);
   stack.rounds_ = boosted.rounds;
   stack.depth_ = boosted.depth;
+  if (!data.lm.empty())
+    stack.corrections_ = fit_corrections(
+        data, rows, training, out_of_fold_logits(training, inner, with_penalty(linear, stack.linear_choice_)),
+        fold, recipe, seed);
   return stack;
 }
 
 void Stack::fill_row(std::span<const float> features, const SparseRows& answers, std::size_t row_a,
-                     std::size_t row_b, std::span<float> out) const {
+                     std::size_t row_b, std::span<const AnswerBlock> blocks, std::size_t vote,
+                     std::span<float> out) const {
   std::ranges::copy(features, out.begin());
   TextScores::put(scores_.odd(features, answers, row_a, row_b), out.subspan(features.size()));
+  std::size_t at = learner_columns();
+  for (const Correction& correction : corrections_) {
+    Shift shift;
+    if (correction.is_on()) {
+      const auto block = std::ranges::find(blocks, correction.block(), &AnswerBlock::name);
+      AGON_CHECK(block != blocks.end());
+      shift = correction(block->side(vote, 0), block->side(vote, 1));
+    }
+    out[at++] = static_cast<float>(shift.direction);
+    out[at++] = static_cast<float>(shift.tie);
+  }
+}
+
+Shift Stack::shift(std::span<const float> row) const {
+  Shift out;
+  for (std::size_t at = learner_columns(); at < row.size(); at += 2) {
+    out.direction += static_cast<double>(row[at]);
+    out.tie += static_cast<double>(row[at + 1]);
+  }
+  return out;
+}
+
+void Stack::drop_idle_corrections() {
+  std::erase_if(corrections_, [](const Correction& c) { return !c.is_on(); });
 }
 
 Result<std::array<std::vector<Prediction>, kLearners>> Stack::predict(std::span<const float> rows) const {
-  const std::size_t width = columns(), n = rows.size() / width;
+  const std::vector<float> narrow = without_corrections(rows);
+  const std::span<const float> seen = corrections_.empty() ? rows : std::span<const float>(narrow);
+  const std::size_t width = learner_columns(), n = seen.size() / width;
   std::array<std::vector<Prediction>, kLearners> out;
   out[0].reserve(n);
-  for (std::size_t i = 0; i < n; ++i) out[0].push_back(linear_.predict(rows.subspan(i * width, width)));
-  AGON_ASSIGN(out[1], boosted_.predict(rows));
+  for (std::size_t i = 0; i < n; ++i) out[0].push_back(linear_.predict(seen.subspan(i * width, width)));
+  AGON_ASSIGN(out[1], boosted_.predict(seen));
+  return out;
+}
+
+std::vector<float> Stack::without_corrections(std::span<const float> rows) const {
+  std::vector<float> out;
+  if (corrections_.empty()) return out;
+  const std::size_t n = rows.size() / columns();
+  out.reserve(n * learner_columns());
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto row = rows.subspan(i * columns(), learner_columns());
+    out.insert(out.end(), row.begin(), row.end());
+  }
   return out;
 }
 
 Status Stack::contributions(std::span<const float> rows, const BlendWeights& weights,
                             std::vector<double>& direction, std::vector<double>& tie) const {
-  const std::size_t width = columns(), n = rows.size() / width;
-  AGON_TRY(boosted_.contributions(rows, direction, tie));
+  const std::vector<float> narrow = without_corrections(rows);
+  const std::span<const float> seen = corrections_.empty() ? rows : std::span<const float>(narrow);
+  const std::size_t width = learner_columns(), n = seen.size() / width;
+  AGON_TRY(boosted_.contributions(seen, direction, tie));
   std::vector<double> linear(width);
   for (std::size_t i = 0; i < n; ++i) {
-    linear_.contributions(rows.subspan(i * width, width), linear);
+    linear_.contributions(seen.subspan(i * width, width), linear);
     for (std::size_t j = 0; j < width; ++j) {
       const bool odd = linear_.is_odd(j);
       double& d = direction[i * width + j];
@@ -138,6 +222,21 @@ Status Stack::contributions(std::span<const float> rows, const BlendWeights& wei
       t = weights.tie[1] * t + (odd ? 0 : weights.tie[0] * linear[j]);
     }
   }
+  if (corrections_.empty()) return {};
+  // The corrections' columns are on the scale of the logits already.
+  std::vector<double> wide_direction(n * columns()), wide_tie(n * columns());
+  for (std::size_t i = 0; i < n; ++i) {
+    std::copy_n(direction.begin() + static_cast<std::ptrdiff_t>(i * width), width,
+                wide_direction.begin() + static_cast<std::ptrdiff_t>(i * columns()));
+    std::copy_n(tie.begin() + static_cast<std::ptrdiff_t>(i * width), width,
+                wide_tie.begin() + static_cast<std::ptrdiff_t>(i * columns()));
+    for (std::size_t j = width; j < columns(); j += 2) {
+      wide_direction[i * columns() + j] = static_cast<double>(rows[i * columns() + j]);
+      wide_tie[i * columns() + j + 1] = static_cast<double>(rows[i * columns() + j + 1]);
+    }
+  }
+  direction = std::move(wide_direction);
+  tie = std::move(wide_tie);
   return {};
 }
 
@@ -148,6 +247,19 @@ void Stack::save(ByteWriter& out) const {
   out.put(linear_choice_);
   out.put<std::int32_t>(rounds_);
   out.put<std::int32_t>(depth_);
+}
+
+void Stack::save_corrections(ByteWriter& out) const {
+  out.put<std::uint64_t>(corrections_.size());
+  for (const Correction& correction : corrections_) correction.save(out);
+}
+
+Status Stack::load_corrections(ByteReader& in) {
+  const auto count = in.get<std::uint64_t>();
+  for (std::uint64_t i = 0; i < count && in.ok(); ++i) corrections_.push_back(Correction::load(in));
+  if (!in.ok() || count == 0 || count > std::size(answer_blocks::kAll))
+    return fail("what the model learned from a language model is damaged");
+  return {};
 }
 
 Result<Stack> Stack::load(ByteReader& in) {

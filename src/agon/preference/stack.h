@@ -12,6 +12,7 @@
 #include "agon/base/error.h"
 #include "agon/preference/dataset.h"
 #include "agon/preference/inner_choice.h"
+#include "agon/preference/lm/correction.h"
 #include "agon/preference/models/boosted.h"
 #include "agon/preference/models/odd_even.h"
 #include "agon/preference/text_scores.h"
@@ -35,6 +36,7 @@ struct Recipe {
   /// Sizes of the trees to choose from in the same way, on the first `tree_splits` inner folds.
   std::vector<TreeChoice> tree_choices{{1, 0}, {0.5, 0}, {1.5, 0}, {0.75, 1}};
   std::uint32_t tree_splits = 2;
+  CorrectionOptions correction;
 };
 /// Suits about this many training rows: few rows want shallow trees and strong penalties.
 [[nodiscard]] Recipe default_recipe(std::size_t rows);
@@ -64,32 +66,45 @@ class Stack {
                                          std::span<const double> weights, const Recipe& recipe,
                                          std::uint64_t seed);
 
-  /// Features and scores of one vote as the learners see them. `out` has columns() values.
+  /// Features and scores of one vote as the learners see them, then the shifts of the corrections, which no learner
+  /// sees. `out` has columns() values; `blocks` are of the corrections' names, `vote` is the row's number in them.
   void fill_row(std::span<const float> features, const SparseRows& answers, std::size_t row_a,
-                std::size_t row_b, std::span<float> out) const;
-  /// Predictions of every learner for rows made by fill_row, row-major.
+                std::size_t row_b, std::span<const AnswerBlock> blocks, std::size_t vote,
+                std::span<float> out) const;
+  /// Predictions of every learner for rows made by fill_row, row-major; the corrections are not in them.
   [[nodiscard]] Result<std::array<std::vector<Prediction>, kLearners>> predict(
       std::span<const float> rows) const;
+  /// What the corrections add to the blend of a row made by fill_row.
+  [[nodiscard]] Shift shift(std::span<const float> row) const;
   /// Contributions to ln(p_a / p_b) and to the tie's logit, learners weighted by `weights`.
   [[nodiscard]] Status contributions(std::span<const float> rows, const BlendWeights& weights,
                                      std::vector<double>& direction, std::vector<double>& tie) const;
 
-  [[nodiscard]] std::size_t columns() const { return linear_.columns(); }
-  [[nodiscard]] std::size_t feature_columns() const { return columns() - 2 * kScores; }
+  [[nodiscard]] std::size_t columns() const { return learner_columns() + 2 * corrections_.size(); }
+  [[nodiscard]] std::size_t learner_columns() const { return linear_.columns(); }
+  [[nodiscard]] const std::vector<Correction>& corrections() const { return corrections_; }
+  /// Forgets the corrections that bring nothing.
+  void drop_idle_corrections();
   [[nodiscard]] const TextScores& scores() const { return scores_; }
   [[nodiscard]] const OddEvenModel& linear() const { return linear_; }
   [[nodiscard]] double linear_choice() const { return linear_choice_; }
   [[nodiscard]] int rounds() const { return rounds_; }
   [[nodiscard]] int depth() const { return depth_; }
+  /// All but the corrections, which stand in a part of the file of their own.
   void save(ByteWriter& out) const;
   [[nodiscard]] static Result<Stack> load(ByteReader& in);
+  void save_corrections(ByteWriter& out) const;
+  [[nodiscard]] Status load_corrections(ByteReader& in);
 
  private:
+  /// The learners' columns of rows; empty where that is all of them.
+  [[nodiscard]] std::vector<float> without_corrections(std::span<const float> rows) const;
   TextScores scores_;
   OddEvenModel linear_;
   BoostedModel boosted_;
   double linear_choice_ = 1;
   int rounds_ = 0, depth_ = 0;
+  std::vector<Correction> corrections_;
 };
 
 /// The learners' predictions as one: weighted means of ln(p_a / p_b) and of the logit of the tie, all

@@ -50,7 +50,7 @@ std::vector<float> stack_rows(const Stack& stack, const Dataset& data, std::span
   std::vector<float> out(rows.size() * width);
   parallel_for(rows.size(), [&](std::size_t i) {
     stack.fill_row(data.features.row(rows[i]), data.ngrams, std::size_t{2} * rows[i],
-                   std::size_t{2} * rows[i] + 1, std::span(out).subspan(i * width, width));
+                   std::size_t{2} * rows[i] + 1, data.lm, rows[i], std::span(out).subspan(i * width, width));
   });
   return out;
 }
@@ -64,9 +64,29 @@ Prediction blend_row(const std::array<std::vector<Prediction>, kLearners>& learn
 
 struct FoldResult {
   std::array<std::vector<Prediction>, kLearners> learners;
+  std::vector<std::vector<Shift>> shifts;  ///< by row: of each correction
+  std::vector<Correction> corrections;
   std::vector<Prediction> prior, length_only;
   ShuffledLosses shuffled;
 };
+
+Shift total_of(const std::vector<Shift>& shifts) {
+  Shift sum;
+  for (const Shift& s : shifts) {
+    sum.direction += s.direction;
+    sum.tie += s.tie;
+  }
+  return sum;
+}
+
+std::vector<std::vector<Shift>> shifts_of(const Stack& stack, std::span<const float> rows) {
+  std::vector<std::vector<Shift>> out(rows.size() / stack.columns());
+  for (std::size_t i = 0; i < out.size(); ++i)
+    for (std::size_t j = stack.learner_columns(); j < stack.columns(); j += 2)
+      out[i].push_back({static_cast<double>(rows[i * stack.columns() + j]),
+                        static_cast<double>(rows[i * stack.columns() + j + 1])});
+  return out;
+}
 
 struct FoldTask {
   bool first_seed = false;
@@ -103,6 +123,8 @@ Result<FoldResult> run_fold(const Dataset& data, const Fold& fold, const FoldTas
   FoldResult result;
   std::vector<float> x = stack_rows(stack, data, held_out);
   AGON_ASSIGN(result.learners, stack.predict(x));
+  result.shifts = shifts_of(stack, x);
+  result.corrections = stack.corrections();
   if (!task.first_seed) return result;
   const Baselines baselines = Baselines::fit(data, rows, weights);
   result.prior.assign(held_out.size(), baselines.prior());
@@ -118,7 +140,9 @@ Result<FoldResult> run_fold(const Dataset& data, const Fold& fold, const FoldTas
            .predict = [&](std::span<const float> rows) -> Result<std::vector<Prediction>> {
              AGON_ASSIGN(const auto learners, stack.predict(rows));
              std::vector<Prediction> out;
-             for (std::size_t i = 0; i < learners[0].size(); ++i) out.push_back(blend_row(learners, i, {}));
+             for (std::size_t i = 0; i < learners[0].size(); ++i)
+               out.push_back(shifted(blend_row(learners, i, {}),
+                                     stack.shift(rows.subspan(i * stack.columns(), stack.columns()))));
              return out;
            }},
           std::move(x), std::span(outcomes).first(n), task.seed));
@@ -170,7 +194,8 @@ std::vector<LearningPoint> learning_curve(const Dataset& data, const std::vector
     rows += run.rows;
     const std::vector<std::uint32_t>& held_out = folds[run.fold].held_out;
     for (std::size_t i = 0; i < held_out.size(); ++i)
-      scored.push_back({blend_row(run.result.learners, i, {}), outcomes[held_out[i]], 1.0,
+      scored.push_back({shifted(blend_row(run.result.learners, i, {}), total_of(run.result.shifts[i])),
+                        outcomes[held_out[i]], 1.0,
                         data.groups[data.main_rows[held_out[i]]]});
   }
   std::vector<LearningPoint> points;
@@ -263,14 +288,27 @@ Result<CrossValidation> cross_validate(const Dataset& data, const TrainOptions& 
   if (options.learning_curve)
     cv.learning_curve = learning_curve(data, drawings[0], runs, outcomes, options.seed);
 
+  std::vector<std::string> blocks;
+  for (const AnswerBlock& block : data.lm) blocks.push_back(block.name);
+  std::vector<std::uint32_t> main_groups;
+  for (const std::uint32_t r : data.main_rows) main_groups.push_back(data.groups[r]);
+  BlockGains gains(blocks, main_groups);
   for (std::size_t s = 0; s < drawings.size(); ++s) {
     std::array<std::vector<Prediction>, kLearners> learners;
     for (auto& l : learners) l.resize(n);
-    for (std::size_t f = 0; f < cv.folds; ++f)
-      for (std::size_t i = 0; i < drawings[s][f].held_out.size(); ++i)
+    std::vector<std::vector<Shift>> shifts(n);
+    for (std::size_t f = 0; f < cv.folds; ++f) {
+      FoldResult& result = runs[s * cv.folds + f].result;
+      gains.add_fit(result.corrections);
+      for (std::size_t i = 0; i < drawings[s][f].held_out.size(); ++i) {
         for (std::size_t k = 0; k < kLearners; ++k)
-          learners[k][drawings[s][f].held_out[i]] = runs[s * cv.folds + f].result.learners[k][i];
-    const std::vector<Prediction> blended = cross_fitted_blend(learners, drawings[s], outcomes);
+          learners[k][drawings[s][f].held_out[i]] = result.learners[k][i];
+        shifts[drawings[s][f].held_out[i]] = std::move(result.shifts[i]);
+      }
+    }
+    std::vector<Prediction> blended = cross_fitted_blend(learners, drawings[s], outcomes);
+    gains.add_drawing(blended, shifts, outcomes);
+    for (std::size_t i = 0; i < n; ++i) blended[i] = shifted(blended[i], total_of(shifts[i]));
     double sum = 0;
     for (std::size_t i = 0; i < n; ++i) sum += log_loss(blended[i], outcomes[i]);
     cv.log_loss_by_seed.push_back(sum / static_cast<double>(n));
@@ -291,13 +329,19 @@ Result<CrossValidation> cross_validate(const Dataset& data, const TrainOptions& 
     }
     std::vector<Column> columns = data.columns;
     columns.insert(columns.end(), score_columns().begin(), score_columns().end());
+    for (const std::string& block : blocks)
+      for (Column& column : correction_columns(block)) columns.push_back(std::move(column));
     cv.importances = ranked_importances(shuffled, columns);
+  }
+  if (!blocks.empty()) {
+    cv.block_gains = gains.result();
+    cv.log_loss_without_lm_by_seed = gains.log_loss_without();
   }
   return cv;
 }
 
 Result<Trained> train(const Dataset& data, const BlendWeights& weights, const ModelCard& card,
-                      const TrainOptions& options, const Progress& progress) {
+                      const TrainOptions& options, const Progress& progress, const AnswerSpec& lm) {
   Trained out;
   if (progress) progress("final fit", 0, 2);
   out.auxiliary =
@@ -313,8 +357,8 @@ Result<Trained> train(const Dataset& data, const BlendWeights& weights, const Mo
                     fmt::format("penalty {:g} times the default, {} rounds of trees of depth {}",
                                 stack.linear_choice(), stack.rounds(), stack.depth()));
   for (const std::string& line : describe(data, out.auxiliary)) full.emplace_back("further file", line);
-  out.model =
-      PreferenceModel(std::move(stack), weights, std::move(baselines), data.ngram_options, std::move(full));
+  out.model = PreferenceModel(std::move(stack), weights, std::move(baselines), data.ngram_options,
+                              std::move(full), lm);
   if (progress) progress("final fit", 2, 2);
   return out;
 }

@@ -9,6 +9,7 @@
 #include "agon/base/progress.h"
 #include "agon/preference/auxiliary.h"
 #include "agon/preference/dataset.h"
+#include "agon/preference/lm/block_gains.h"
 #include "agon/preference/model.h"
 #include "agon/preference/report_page.h"
 #include "agon/preference/stack.h"
@@ -33,6 +34,9 @@ struct CrossValidation {
   BlendWeights weights;  ///< of the blend, from all out-of-fold predictions
   std::vector<FeatureImportance> importances;
   std::vector<LearningPoint> learning_curve;
+  /// The language model's blocks; empty without one.
+  std::vector<BlockGain> block_gains;
+  std::vector<double> log_loss_without_lm_by_seed;
 };
 
 /// Every fold does all that training does: judges the further files, fits vocabulary, scaling and
@@ -44,9 +48,10 @@ struct Trained {
   PreferenceModel model;
   std::vector<AuxiliaryChoice> auxiliary;
 };
-/// One fit on all rows. `weights` of the blend come from cross_validate; equal ones without it.
+/// One fit on all rows; `lm` is where data.lm came from. `weights` of the blend come from cross_validate; equal ones without it.
 [[nodiscard]] Result<Trained> train(const Dataset& data, const BlendWeights& weights, const ModelCard& card,
-                                    const TrainOptions& options, const Progress& progress);
+                                    const TrainOptions& options, const Progress& progress,
+                                    const AnswerSpec& lm = {});
 
 /// Weights of the learners that lower the log loss of the blend, pulled towards equal
 /// ones as by 20 rows' worth of evidence: on few rows they stay near equal.

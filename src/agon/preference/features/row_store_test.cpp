@@ -1,114 +1,130 @@
-// Rows of costly features kept on disk: computed once, found again by text alone, refused when damaged.
+// Rows on disk: found again, kept through kills, shared by runs, refused when they are something else.
+#include "agon/preference/features/row_store.h"
+
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <filesystem>
+#include <fstream>
 
-#include "agon/preference/features/cache.h"
+#include "agon/base/file.h"
 #include "temp_folder.h"
-#include "tiny_model.h"
 
 namespace agon {
 namespace {
 
-/// Two columns from the answers' lengths; counts how many rows it was asked for.
-class CountingBlock final : public FeatureBlock {
- public:
-  [[nodiscard]] std::string_view name() const override { return "counting"; }
-  [[nodiscard]] int version() const override { return version_; }
-  [[nodiscard]] std::span<const Column> columns() const override { return columns_; }
-  [[nodiscard]] bool cacheable() const override { return true; }
-  [[nodiscard]] Status compute(std::span<const Vote> votes, std::span<float> out,
-                               const Progress&) const override {
-    computed += votes.size();
-    for (std::size_t i = 0; i < votes.size(); ++i) {
-      const auto a = static_cast<float>(votes[i].response_a[0].text.size()),
-                 b = static_cast<float>(votes[i].response_b[0].text.size());
-      out[2 * i] = a - b;
-      out[2 * i + 1] = a + b;
-    }
-    return {};
+constexpr std::size_t kWidth = 3;
+constexpr std::size_t kRecord = 16 + 4 * kWidth;
+
+std::unique_ptr<RowStore> opened(const std::string& path, std::string_view what = "numbers") {
+  auto store = RowStore::open(path, what, kWidth);
+  EXPECT_TRUE(store) << store.error().to_string();
+  return store ? std::move(*store) : nullptr;
+}
+
+std::vector<float> row_of(std::uint64_t key) {
+  const auto x = static_cast<float>(key);
+  return {x, -x, x * 0.5F};
+}
+
+void add(RowStore& store, std::vector<std::uint64_t> keys) {
+  std::vector<float> rows;
+  for (const std::uint64_t key : keys) {
+    const auto row = row_of(key);
+    rows.insert(rows.end(), row.begin(), row.end());
   }
-  mutable std::size_t computed = 0;
-  int version_ = 1;
-
- private:
-  std::vector<Column> columns_{{"counting.d", "d", Parity::kOdd}, {"counting.s", "s", Parity::kEven}};
-};
-
-std::vector<Vote> distinct_votes() {
-  std::vector<Vote> votes = tiny_votes().votes;
-  for (std::size_t i = 0; i < votes.size(); ++i) votes[i].response_a[0].text += std::string(i, 'x');
-  return votes;
+  const Status added = store.append(keys, rows);
+  EXPECT_TRUE(added) << added.error().to_string();
 }
 
-TEST(FeatureCache, RowsAreComputedOnceAndFoundByTextAlone) {
-  TempFolder folder;
-  const std::string cache = folder / "cache";
-  CountingBlock block;
-  std::vector<Vote> votes = distinct_votes();
-  const auto first = all_features(votes, {&block}, cache, {});
-  ASSERT_TRUE(first) << first.error().to_string();
-  EXPECT_EQ(block.computed, votes.size());
-  const std::size_t width = text_columns().size();
-  ASSERT_EQ(first->columns, width + 2);
-  for (std::size_t i = 0; i < votes.size(); ++i)
-    EXPECT_EQ(first->row(i)[width + 1],
-              static_cast<float>(votes[i].response_a[0].text.size() + votes[i].response_b[0].text.size()));
-  std::ranges::reverse(votes);
-  for (Vote& vote : votes) {
-    vote.model_a = "other";
-    vote.id += "x";
-    vote.outcome = Outcome::kUnknown;
-  }
-  const auto again = all_features(votes, {&block}, cache, {});
-  ASSERT_TRUE(again);
-  EXPECT_EQ(block.computed, votes.size());
-  for (std::size_t i = 0; i < votes.size(); ++i)
-    EXPECT_TRUE(std::ranges::equal(again->row(i), first->row(votes.size() - 1 - i)));
-  votes[0].response_a[0].text += "!";
-  ASSERT_TRUE(all_features(votes, {&block}, cache, {}));
-  EXPECT_EQ(block.computed, votes.size() + 1);
+void expect_row(const RowStore& store, std::uint64_t key) {
+  std::vector<float> out(kWidth);
+  const auto found = store.find(key, out);
+  ASSERT_TRUE(found) << found.error().to_string();
+  EXPECT_TRUE(*found) << key;
+  EXPECT_EQ(out, row_of(key));
 }
 
-TEST(FeatureCache, RepeatedVotesAreComputedOnceAndAnotherVersionAnew) {
+TEST(RowStore, FindsWhatEarlierRunsAdded) {
   TempFolder folder;
-  CountingBlock block;
-  std::vector<Vote> votes(7, distinct_votes()[0]);
-  ASSERT_TRUE(all_features(votes, {&block}, folder / "c", {}));
-  EXPECT_EQ(block.computed, 1U);
-  block.version_ = 2;
-  ASSERT_TRUE(all_features(votes, {&block}, folder / "c", {}));
-  EXPECT_EQ(block.computed, 2U);
-}
-
-TEST(FeatureCache, AnyDamageIsAnErrorThatNamesTheFile) {
-  TempFolder folder;
-  CountingBlock block;
-  const std::vector<Vote> votes = distinct_votes();
-  ASSERT_TRUE(all_features(votes, {&block}, folder / "c", {}));
-  const std::string path = folder / "c/counting-v1.rows", good = slurp(path);
-  for (std::size_t i = 0; i < good.size(); ++i) {
-    std::string bad = good;
-    bad[i] = static_cast<char>(bad[i] ^ (1 << (i % 8)));
-    spill(path, i % 2 == 0 ? bad : good.substr(0, i));
-    const auto result = all_features(votes, {&block}, folder / "c", {});
-    ASSERT_FALSE(result) << i;
-    EXPECT_EQ(result.error().file, path);
+  for (const std::string& path : {std::string(), folder / "deep/er/rows"}) {
+    const auto store = opened(path);
+    add(*store, {1, 2});
+    add(*store, {3});
+    for (const std::uint64_t key : {1, 2, 3}) expect_row(*store, key);
+    std::vector<float> out(kWidth);
+    EXPECT_FALSE(*store->find(4, out));
+    if (path.empty()) continue;
+    const auto again = opened(path);
+    EXPECT_EQ(again->size(), 3U);
+    for (const std::uint64_t key : {1, 2, 3}) expect_row(*again, key);
   }
 }
 
-TEST(FeatureCache, TheHashSeesTurnsNullsAndSides) {
-  Vote vote = distinct_votes()[0];
-  const std::uint64_t hash = content_hash(vote);
-  EXPECT_NE(hash, content_hash(swapped(vote)));
-  Vote split = vote;
-  split.response_a = {{.text = vote.response_a[0].text.substr(0, 3), .null = false},
-                      {.text = vote.response_a[0].text.substr(3), .null = false}};
-  EXPECT_NE(hash, content_hash(split));
-  Vote empty = vote, null = vote;
-  empty.response_b = {{.text = "", .null = false}};
-  null.response_b = {{.text = "", .null = true}};
-  EXPECT_NE(content_hash(empty), content_hash(null));
+// A run may be killed at any byte: what was whole stays, and the next rows come behind it.
+TEST(RowStore, ReadsEveryFileThatIsCutShort) {
+  TempFolder folder;
+  const std::string path = folder / "rows";
+  add(*opened(path), {1, 2});
+  const std::string whole = *read_file(path);
+  const std::size_t header = whole.size() - 2 * kRecord;
+  for (std::size_t size = 0; size <= whole.size(); ++size) {
+    ASSERT_TRUE(write_file(path, whole.substr(0, size)));
+    const auto store = opened(path);
+    ASSERT_NE(store, nullptr) << size;
+    EXPECT_EQ(store->size(), size < header ? 0 : (size - header) / kRecord) << size;
+    add(*store, {7});
+    expect_row(*opened(path), 7);
+  }
+}
+
+TEST(RowStore, IsSharedByRuns) {
+  TempFolder folder;
+  const std::string path = folder / "rows";
+  const auto first = opened(path), second = opened(path);
+  add(*first, {1});
+  add(*second, {2});
+  add(*first, {3});
+  for (const std::uint64_t key : {1, 3}) expect_row(*first, key);
+  expect_row(*second, 2);
+  const auto later = opened(path);
+  for (const std::uint64_t key : {1, 2, 3}) expect_row(*later, key);
+}
+
+TEST(RowStore, RefusesOtherRowsAndOtherFiles) {
+  TempFolder folder;
+  const std::string path = folder / "rows";
+  add(*opened(path), {1});
+  EXPECT_FALSE(RowStore::open(path, "others", kWidth));
+  EXPECT_FALSE(RowStore::open(path, "numbers", kWidth + 1));
+  ASSERT_TRUE(write_file(folder / "text", "a text that is longer than any header of rows could be\n"));
+  const auto text = RowStore::open(folder / "text", "numbers", kWidth);
+  ASSERT_FALSE(text);
+  EXPECT_EQ(text.error().file, folder / "text");
+  EXPECT_EQ(*read_file(folder / "text"), "a text that is longer than any header of rows could be\n");
+  EXPECT_FALSE(RowStore::open(folder / "text/rows", "numbers", kWidth));
+}
+
+TEST(RowStore, NoticesEveryDamagedByteOfARow) {
+  TempFolder folder;
+  const std::string path = folder / "rows";
+  add(*opened(path), {1});
+  const std::string whole = *read_file(path);
+  for (std::size_t at = whole.size() - kRecord + 8; at < whole.size(); ++at) {
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 4);
+    ASSERT_TRUE(write_file(path, damaged));
+    const auto store = opened(path);
+    std::vector<float> out(kWidth);
+    const auto found = store->find(1, out);
+    ASSERT_FALSE(found) << at;
+    EXPECT_EQ(found.error().file, path);
+  }
+}
+
+TEST(RowStore, SaysThatTheDiskIsFull) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full here";
+  const auto store = RowStore::open("/dev/full", "numbers", kWidth);
+  EXPECT_FALSE(store);
 }
 
 }  // namespace

@@ -1,0 +1,195 @@
+#include "lm_features.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <iterator>
+
+#include "agon/base/hash.h"
+#include "agon/llm/access/embedded_model.h"
+#include "llm_options.h"
+
+namespace agon {
+namespace {
+
+std::vector<std::string> parts_of(const std::string& list) {
+  std::vector<std::string> out;
+  std::string part;
+  for (const char c : list + ",") {
+    if (c != ',') {
+      part += c;
+    } else if (!part.empty()) {
+      out.push_back(std::move(part));
+      part.clear();
+    }
+  }
+  return out;
+}
+
+Result<std::vector<std::string>> blocks_of(const std::string& list) {
+  std::vector<std::string> blocks = list == "all" ? std::vector<std::string>{"states", "last", "likelihood", "ratio", "verdict"}
+                                                  : parts_of(list);
+  std::ranges::sort(blocks);
+  blocks.erase(std::ranges::unique(blocks).begin(), blocks.end());
+  const auto unknown = std::ranges::find_if(blocks, [](const std::string& b) {
+    return std::ranges::find(answer_blocks::kAll, b) == std::end(answer_blocks::kAll);
+  });
+  if (unknown != blocks.end() || blocks.empty())
+    return wrong_call(fmt::format("--lm-blocks {}: {}", list, blocks.empty() ? "names no block" : "no block '" + *unknown + "'"),
+                      fmt::format("some of {}, or all", fmt::join(answer_blocks::kAll, ", ")));
+  return blocks;
+}
+
+Result<std::vector<int>> layers_of(const std::string& list) {
+  std::vector<int> layers;
+  for (const std::string& part : parts_of(list)) {
+    int layer = -1;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), layer);
+    if (error != std::errc() || end != part.data() + part.size() || layer < 0)
+      return wrong_call(fmt::format("--lm-layers {}: '{}' is no layer", list, part), "numbers from 0, as in 10,20");
+    layers.push_back(layer);
+  }
+  std::ranges::sort(layers);
+  layers.erase(std::ranges::unique(layers).begin(), layers.end());
+  return layers;
+}
+
+std::string cache_folder(const std::string& option) {
+  if (option == "none") return {};
+  if (option != "default") return option;
+  const auto from = [](const char* name) {
+    const char* value = std::getenv(name);
+    return value == nullptr ? std::string() : std::string(value);
+  };
+  if (const std::string base = from("XDG_CACHE_HOME"); !base.empty()) return base + "/agon";
+  if (const std::string home = from("HOME"); !home.empty()) return home + "/.cache/agon";
+  return {};
+}
+
+Result<std::unique_ptr<AnswerReader>> open_reader(const CLI::App& app, const LmFeatureOptions& options,
+                                                  AnswerSpec spec, int threads, const std::string& output) {
+  AGON_TRY(check_remote_call(app, spec.location, {"--lm-layers", "--lm-template"}));
+  std::unique_ptr<llm::LanguageModel> model;
+  if (llm::is_url(spec.location)) {
+    RemoteCommandOptions remote = options.remote;
+    if (remote.remote.name.empty()) remote.remote.name = spec.served_name;
+    AGON_ASSIGN(auto opened, open_remote(remote, spec.location, output));
+    spec.served_name = opened->session().name();
+    model = std::move(opened);
+  } else {
+    AGON_ASSIGN(model, llm::EmbeddedModel::open(spec.location,
+                                                {.threads = threads, .template_name = spec.chat_template}));
+  }
+  return AnswerReader::create(std::move(model), std::move(spec), cache_folder(options.cache));
+}
+
+/// The file with these bytes; files of the right name are looked at where people put them.
+Result<std::string> find_file(const AnswerSpec& spec, const std::string& predictor) {
+  namespace fs = std::filesystem;
+  const fs::path name = fs::path(spec.location).filename();
+  std::vector<fs::path> places{spec.location, fs::path(predictor).parent_path() / name, name, fs::path("models") / name};
+  std::string other;
+  for (const fs::path& place : places) {
+    std::error_code none;
+    if (!fs::is_regular_file(place, none)) continue;
+    AGON_ASSIGN(const std::string hash, sha256_file(place.string()));
+    if (hash == spec.key) return place.string();
+    if (other.empty()) other = place.string();
+  }
+  const std::string expected = fmt::format("the file that it was trained with, SHA-256 {} (--lm FILE)", spec.key);
+  if (!other.empty())
+    return std::unexpected(Error{.message = "this is not the language model that the predictor was trained with",
+                                 .file = other, .expected = expected});
+  return std::unexpected(Error{.message = fmt::format("the predictor needs the language model {}, which is not here", spec.name),
+                               .file = predictor, .expected = expected});
+}
+
+}  // namespace
+
+void add_lm_options(CLI::App& app, LmFeatureOptions& o) {
+  const auto add = [&](const char* name, auto& value, const char* what, const char* type) {
+    return app.add_option(name, value, what)->type_name(type)->group("Language model");
+  };
+  add("--lm", o.model, "A language model that reads the answers: a GGUF file, or a server's http://HOST:PORT/v1", "MODEL");
+  add("--lm-cache", o.cache, "Folder where what it found is kept, or 'none'; ~/.cache/agon when not given", "FOLDER");
+  add_remote_options(app, o.remote, nullptr);
+}
+
+void add_lm_training_options(CLI::App& app, LmFeatureOptions& o) {
+  const auto add = [&](const char* name, auto& value, const char* what, const char* type) {
+    return app.add_option(name, value, what)->type_name(type)->group("Language model");
+  };
+  add("--lm-blocks", o.blocks, "What is read: states, last, likelihood, ratio, verdict, reward, or all but the last", "LIST")
+      ->capture_default_str();
+  add("--lm-layers", o.layers, "Hidden states after which layers; a third of them when not given", "LIST");
+  add("--lm-template", o.template_name, "A family of chat templates in place of the file's own", "NAME");
+  add("--lm-prompt-tokens", o.budget.prompt_tokens, "Tokens of the prompts that are read", "N")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  add("--lm-answer-tokens", o.budget.answer_tokens, "Tokens of each side's answers that are read", "N")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+}
+
+Result<std::unique_ptr<AnswerReader>> open_lm(const CLI::App& app, const LmFeatureOptions& o, int threads,
+                                              const std::string& output) {
+  if (o.model.empty()) {
+    for (const char* name : {"--lm-blocks", "--lm-layers", "--lm-template", "--lm-prompt-tokens", "--lm-answer-tokens",
+                             "--lm-cache"})
+      if (app.count(name) > 0) return wrong_call(fmt::format("{} without a language model", name), "--lm MODEL");
+    AGON_TRY(check_remote_call(app, "no language model", {}));
+    return nullptr;
+  }
+  AnswerSpec spec;
+  spec.location = o.model;
+  spec.chat_template = o.template_name;
+  spec.budget = o.budget;
+  AGON_ASSIGN(spec.blocks, blocks_of(o.blocks));
+  AGON_ASSIGN(spec.layers, layers_of(o.layers));
+  return open_reader(app, o, std::move(spec), threads, output);
+}
+
+Result<std::shared_ptr<AnswerReader>> attach_lm(const CLI::App& app, PreferenceModel& model, const std::string& path,
+                                                const LmFeatureOptions& o, int threads, const std::string& output) {
+  if (model.language_model() == nullptr) {
+    if (!o.model.empty())
+      return wrong_call("--lm, but the predictor was trained without a language model", "no --lm");
+    return nullptr;
+  }
+  AnswerSpec spec = *model.language_model();
+  const std::string wanted = spec.key;
+  if (!o.model.empty()) {
+    spec.location = o.model;
+  } else if (!spec.is_remote()) {
+    AGON_ASSIGN(spec.location, find_file(spec, path));
+  }
+  AGON_ASSIGN(std::shared_ptr<AnswerReader> reader, open_reader(app, o, spec, threads, output));
+  if (reader->spec().key != wanted)
+    return std::unexpected(Error{.message = "this is not the language model that the predictor was trained with",
+                                 .file = spec.location,
+                                 .expected = spec.is_remote() ? model.language_model()->name
+                                                              : "the file with SHA-256 " + wanted});
+  model.attach(reader);
+  return reader;
+}
+
+Status finish_lm(AnswerReader* reader, const LmFeatureOptions& o, bool quiet) {
+  if (reader == nullptr || !reader->model().is_remote()) return {};
+  return finish_remote(dynamic_cast<llm::RemoteModel&>(reader->model()), o.remote, quiet);
+}
+
+Facts lm_facts(const AnswerSpec& spec) {
+  std::string layers;
+  for (const int layer : spec.layers) layers += fmt::format("{}{}", layers.empty() ? ", layers " : ", ", layer);
+  return {{"language model", fmt::format("{}, {}", spec.name,
+                                         spec.is_remote() ? "key " + spec.key : "SHA-256 " + spec.key)},
+          {"language model reads", fmt::format("{}{}; {} prompt and {} answer tokens", fmt::join(spec.blocks, ", "),
+                                               layers, spec.budget.prompt_tokens, spec.budget.answer_tokens)}};
+}
+
+}  // namespace agon

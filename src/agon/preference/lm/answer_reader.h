@@ -1,0 +1,70 @@
+// Reads answers with a language model, in this process or behind a URL, and keeps what it found on disk.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agon/llm/access/language_model.h"
+#include "agon/preference/features/row_store.h"
+#include "agon/preference/lm/answer_source.h"
+
+namespace agon {
+
+class AnswerReader final : public AnswerSource {
+ public:
+  /// Completes `spec`: the model's name and key, its layers where none are given (a third of them) and blocks are to be
+  /// read that need some, and the order of its blocks. A block that such a model can't give is an Error. Rows are kept
+  /// in `cache_folder`, in one file for each model, block and setting; empty: in memory.
+  static Result<std::unique_ptr<AnswerReader>> create(std::unique_ptr<llm::LanguageModel> model, AnswerSpec spec,
+                                                      const std::string& cache_folder);
+
+  [[nodiscard]] const AnswerSpec& spec() const override { return spec_; }
+  /// What is not kept yet is read in windows, each of which is kept when it is done. The numbers of a vote do not
+  /// depend on its company, and those of a swapped vote are the same with A and B exchanged, bit for bit.
+  [[nodiscard]] Result<std::vector<AnswerBlock>> read(std::span<const Vote> votes, const Progress& progress) override;
+
+  /// Votes that the model had to read anew, and the time that it took.
+  [[nodiscard]] std::size_t votes_read() const { return votes_read_; }
+  [[nodiscard]] double seconds() const { return seconds_; }
+  [[nodiscard]] llm::LanguageModel& model() { return *model_; }
+
+ private:
+  /// One block: its rows are of a side (or, for verdicts, of a vote).
+  struct Kept {
+    std::string block;
+    std::size_t width = 0;
+    bool by_vote = false;
+    std::unique_ptr<RowStore> rows;
+  };
+  /// Rows that are to be added to one store.
+  struct Fresh {
+    std::vector<std::uint64_t> keys;
+    std::vector<float> rows;
+  };
+
+  AnswerReader(std::unique_ptr<llm::LanguageModel> model, AnswerSpec spec)
+      : model_(std::move(model)), spec_(std::move(spec)) {}
+  [[nodiscard]] Status open_stores(const std::string& cache_folder);
+  [[nodiscard]] Status compute(std::span<const Vote> votes);
+  [[nodiscard]] Status compute_passes(std::span<const Vote> votes);
+  [[nodiscard]] Status compute_embeddings(std::span<const Vote> votes, Kept& kept);
+  [[nodiscard]] Status compute_scores(std::span<const Vote> votes, Kept& kept);
+  [[nodiscard]] Status compute_verdicts(std::span<const Vote> votes, Kept& kept);
+  [[nodiscard]] Status compute_rewards(std::span<const Vote> votes, Kept& kept);
+  [[nodiscard]] Kept* find(std::string_view block);
+  [[nodiscard]] Result<std::size_t> embedding_width();
+
+  std::unique_ptr<llm::LanguageModel> model_;
+  AnswerSpec spec_;
+  std::vector<Kept> kept_;  // as spec_.blocks
+  std::size_t votes_read_ = 0;
+  double seconds_ = 0;
+};
+
+/// Numbers of the likelihood block, of a text's token log-probabilities and that of its end: the mean, the sum, the
+/// 10th, 25th, 50th and 75th percentile, the mean of the first 16, and the end's. All zero for a text without tokens.
+inline constexpr std::size_t kLikelihoodWidth = 8;
+void likelihood_numbers(std::span<const double> logprobs, double end, std::span<float> out);
+
+}  // namespace agon
