@@ -27,6 +27,7 @@ Status run(const EmbedCommand& c) {
   AGON_ASSIGN(const auto engine, open_engine(c.llm));
   const llm::Pooling pooling = c.pooling == "last"   ? llm::Pooling::kLast
                                : c.pooling == "none" ? llm::Pooling::kNone
+                               : c.pooling == "rank" ? llm::Pooling::kRank
                                                      : llm::Pooling::kMean;
   if (c.layer > engine->config().layer_count())
     return wrong_call(fmt::format("--layer {}: this model has layers 0 (the embeddings) to {}", c.layer,
@@ -58,7 +59,8 @@ void add_embed_command(CLI::App& app, int& exit_code) {
   const auto c = std::make_shared<EmbedCommand>();
   embed
       ->add_option("texts", c->texts,
-                   "JSON Lines, plain, .gz or .zst, '-' for standard input: {\"id\", \"text\"}")
+                   "JSON Lines, plain, .gz or .zst, '-' for standard input: {\"id\", \"text\"}, or "
+                   "\"messages\" for \"text\"")
       ->required()
       ->type_name("TEXTS");
   embed->add_option("-o,--output", c->output, "Where the numbers go, one line a text, as JSON")
@@ -68,9 +70,12 @@ void add_embed_command(CLI::App& app, int& exit_code) {
       ->type_name("N")
       ->check(CLI::Range(-1, 65536))
       ->capture_default_str();
-  embed->add_option("--pooling", c->pooling, "mean of the tokens, last token, or none: every token's")
+  embed
+      ->add_option(
+          "--pooling", c->pooling,
+          "mean of the tokens, last token, or none: every token's; rank: the reward of a reward model")
       ->type_name("KIND")
-      ->check(CLI::IsMember({"mean", "last", "none"}))
+      ->check(CLI::IsMember({"mean", "last", "none", "rank"}))
       ->capture_default_str();
   embed->add_flag("--truncate", c->truncate,
                   "Cut texts that are too long at their front, in place of an error");

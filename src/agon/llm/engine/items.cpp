@@ -137,7 +137,14 @@ Result<bool> ItemReader::next(TextItem& item) {
   item = {};
   item.row = state_->records.record();
   AGON_ASSIGN(item.id, state_->id(object));
-  AGON_ASSIGN(item.text, state_->string(object, "text", "text"));
+  Element value;
+  if (object["messages"].get(value) == simdjson::SUCCESS) {
+    if (object["text"].error() == simdjson::SUCCESS)
+      return state_->bad("both 'text' and 'messages' are given", "messages", "one of them");
+    AGON_ASSIGN(item.messages, state_->messages(value));
+  } else {
+    AGON_ASSIGN(item.text, state_->string(object, "text", "text"));
+  }
   return true;
 }
 
@@ -190,6 +197,17 @@ void append_score(std::string& out, const Score& score, const Tokenizer& tokeniz
   out += score.is_greedy ? "],\"is_greedy\":true}" : "],\"is_greedy\":false}";
 }
 
+void append_reward(std::string& out, std::string_view id, std::size_t tokens,
+                   std::span<const float> outputs) {
+  fmt::format_to(std::back_inserter(out), "{{\"id\":{},\"tokens\":{},\"reward\":", id, tokens);
+  append_number(out, outputs.front());
+  if (outputs.size() > 1) {
+    out += ",\"outputs\":";
+    append_list(out, outputs);
+  }
+  out += "}\n";
+}
+
 std::size_t bytes_of(const ScoreItem& item) {
   std::size_t bytes = item.context.size();
   for (const ChatMessage& message : item.messages) bytes += message.content.size();
@@ -200,7 +218,11 @@ std::size_t bytes_of(const ScoreItem& item) {
     return sum;
   }();
 }
-std::size_t bytes_of(const TextItem& item) { return item.text.size(); }
+std::size_t bytes_of(const TextItem& item) {
+  std::size_t bytes = item.text.size();
+  for (const ChatMessage& message : item.messages) bytes += message.content.size();
+  return bytes;
+}
 
 template <class Item>
 Result<std::vector<Item>> read_window(ItemReader& reader, const ItemOptions& options) {
@@ -235,6 +257,15 @@ class FileProgress {
   std::string_view stage_;
   double from_ = 0, to_ = 0;
 };
+
+Result<std::vector<Token>> tokens_of(const Engine& engine, const ItemReader& reader, const TextItem& item) {
+  if (item.messages.empty()) return engine.tokenizer().encode(item.text);
+  const auto& chat = engine.chat_template();
+  if (!chat) return std::unexpected(reader.at(item.row, "messages", chat.error()));
+  auto rendered = chat->render(item.messages, false);
+  if (!rendered) return std::unexpected(reader.at(item.row, "messages", rendered.error()));
+  return engine.tokenizer().encode(*rendered, {.add_special = true, .parse_special = true});
+}
 
 Result<std::vector<ScoreRequest>> requests_of(const Engine& engine, const ItemReader& reader,
                                               const ScoreItem& item, bool truncate) {
@@ -311,7 +342,7 @@ Result<ItemCounts> embed_items(Engine& engine, ItemReader& reader, int layer, Po
     part.begin_window();
     std::vector<std::vector<Token>> texts;
     for (const TextItem& item : items) {
-      std::vector<Token> tokens = engine.tokenizer().encode(item.text);
+      AGON_ASSIGN(std::vector<Token> tokens, tokens_of(engine, reader, item));
       if (tokens.empty())
         return std::unexpected(
             reader.at(item.row, "text", {.message = "an empty text has no hidden states"}));
@@ -333,6 +364,10 @@ Result<ItemCounts> embed_items(Engine& engine, ItemReader& reader, int layer, Po
       std::string lines;
       for (std::size_t i = first; i < last; ++i) {
         const std::span<const float> numbers = states[i - first];
+        if (pooling == Pooling::kRank) {
+          append_reward(lines, items[i].id, texts[i].size(), numbers);
+          continue;
+        }
         fmt::format_to(std::back_inserter(lines), "{{\"id\":{},\"layer\":{},\"tokens\":{},", items[i].id,
                        named_layer, texts[i].size());
         if (pooling == Pooling::kNone) {

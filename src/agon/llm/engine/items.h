@@ -28,11 +28,13 @@ struct ScoreItem {
   std::vector<std::string> continuations;
 };
 
-/// {"id": ..., "text": "..."}.
+/// {"id": ..., "text": "..."}, or "messages" in place of "text": the conversation in the model's chat
+/// template, with nothing behind its last message.
 struct TextItem {
   std::string id;
   std::uint64_t row;
   std::string text;
+  std::vector<ChatMessage> messages;
 };
 
 /// Reads items from a file of JSON Lines or one JSON list, plain, .gz or .zst. Other fields are passed over.
@@ -80,7 +82,9 @@ struct ItemCounts {
                                              const LineSink& sink, const Progress& progress = {});
 
 /// One line an item: {"id":..,"layer":..,"tokens":n,"embedding":[..]}, or with Pooling::kNone
-/// "embeddings":[[..],..], one list a token.
+/// "embeddings":[[..],..], one list a token. With Pooling::kRank
+/// {"id":..,"tokens":n,"reward":..,"outputs":[..]}: the first output of the classification head, and all of
+/// them; "outputs" is left out where there is but one.
 [[nodiscard]] Result<ItemCounts> embed_items(Engine& engine, ItemReader& reader, int layer, Pooling pooling,
                                              const ItemOptions& options, const LineSink& sink,
                                              const Progress& progress = {});

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "agon/llm/gguf/parse.h"
 #include "agon/llm/model/kv_cache.h"
 #include "agon/report/number.h"
 
@@ -62,6 +63,18 @@ std::string rope_words(const RopeConfig& rope) {
   return words;
 }
 
+// "1 output", "2 outputs (yes, no), as shares of one".
+std::string head_words(const HeadConfig& head) {
+  std::string words = fmt::format("{} output{}", count(head.labels), head.labels == 1 ? "" : "s");
+  constexpr std::size_t kShown = 8;
+  for (std::size_t i = 0; i < std::min(head.names.size(), kShown); ++i)
+    words += (i == 0 ? " (" : ", ") + gguf::printable(head.names[i]);
+  if (!head.names.empty()) words += head.names.size() > kShown ? ", ...)" : ")";
+  if (head.dense) words += ", behind a layer with tanh";
+  if (head.softmax) words += ", as shares of one";
+  return words;
+}
+
 void add_config(const ModelConfig& config, Facts& facts) {
   facts.emplace_back("layers", count(config.layer_count()));
   facts.emplace_back("embedding", count(config.embedding));
@@ -71,9 +84,11 @@ void add_config(const ModelConfig& config, Facts& facts) {
   heads += fmt::format("; {} numbers each", config.key_length);
   facts.emplace_back("heads", std::move(heads));
   facts.emplace_back("feed-forward", count(config.feed_forward));
-  facts.emplace_back(
-      "vocabulary",
-      count(config.vocabulary) + (config.tied_output ? "; the output matrix is the token embedding" : ""));
+  facts.emplace_back("vocabulary", count(config.vocabulary) +
+                                       (!config.causal ? "; no output matrix: no probabilities of next tokens"
+                                        : config.tied_output ? "; the output matrix is the token embedding"
+                                                             : ""));
+  if (config.head) facts.emplace_back("classification head", head_words(config.head));
   facts.emplace_back("context", count(config.context) + " tokens");
   if (std::string words = window_words(config); !words.empty())
     facts.emplace_back("window", std::move(words));

@@ -64,8 +64,22 @@ Forward::Forward(const Weights& weights, KvCache& cache, Team& team, const Optio
   }
 }
 
+std::unexpected<Error> not_finite(const std::string& path) {
+  return fail("what the model computes is not finite: its weights leave the range of floats", path);
+}
+
+std::unexpected<Error> no_output_matrix() {
+  Error error;
+  error.message =
+      "this is a reward model: it has a classification head and no output matrix, so that it gives no "
+      "probabilities of next tokens";
+  error.expected = "a causal model, or a use of its rewards or hidden states";
+  return std::unexpected(std::move(error));
+}
+
 Status Forward::run(const Batch& batch, BatchResult& result) {
   const ModelConfig& config = weights_.config();
+  if (!config.causal && !(batch.logit_rows.empty() && batch.targets.empty())) return no_output_matrix();
   std::vector<int> starts;
   int total = 0;
   for (std::size_t i = 0; i < batch.segments.size(); ++i) {
@@ -128,6 +142,7 @@ void Forward::run_piece(const Piece& piece, const Batch& batch, BatchResult& res
   rounding_ = options_.exact                  ? Rounding::kNone
               : steps_differ() && !piece.step ? Rounding::kPairs
                                               : Rounding::kBytes;
+  lost_.assign(piece.wanted.size(), 0);
   team_.run([&](Member& member) { work(member, piece, batch, result); });
   if (batch.stop_layer < 0) merge_scores(piece, batch, result);
 }

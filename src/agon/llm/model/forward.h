@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "agon/base/error.h"
@@ -45,18 +46,25 @@ struct Batch {
 };
 
 struct TargetScore {
-  double logprob;     ///< Natural logarithm.
+  double logprob;     ///< Natural logarithm. Not finite where the model's numbers leave the range of floats.
   std::int32_t best;  ///< The most probable token there; the lowest of equals.
   double best_logprob;
 };
 
 struct BatchResult {
   std::vector<float> logits;  ///< logit_rows.size() * V.
-  /// As logit_rows: log(sum(exp(logits))), so that logit - log_total is what a target's logprob would be.
+  /// As logit_rows: log(sum(exp(logits))), so that logit - log_total is what a target's logprob would be. NaN
+  /// where the hidden state or the logits left the range of floats: then nothing is to be made of the row.
   std::vector<double> log_totals;
   std::vector<TargetScore> scores;  ///< As targets.
   std::vector<float> hidden;        ///< Rows * E, after stop_layer layers and before the final norm.
 };
+
+/// What is said where the numbers of a model (its file is `path`) are not finite.
+[[nodiscard]] std::unexpected<Error> not_finite(const std::string& path);
+
+/// What is said where probabilities of next tokens are asked of a model that is not causal.
+[[nodiscard]] std::unexpected<Error> no_output_matrix();
 
 /// Runs one model over one cache. Buffers are reused from call to call. Not thread-safe.
 class Forward {
@@ -68,8 +76,8 @@ class Forward {
   Forward(const Weights& weights, KvCache& cache, Team& team, const Options& options);
   Forward(const Weights& weights, KvCache& cache, Team& team) : Forward(weights, cache, team, Options()) {}
 
-  /// Appends the batch's tokens to their sequences. An error when the cache is full; sequences are then as
-  /// before.
+  /// Appends the batch's tokens to their sequences. An error when the cache is full, or when outputs are
+  /// wanted of a model that is not causal; sequences are then as before.
   [[nodiscard]] Status run(const Batch& batch, BatchResult& result);
 
   /// Whether steps are computed otherwise than what is read: what steps left in the cache is then no part of
@@ -184,6 +192,7 @@ class Forward {
   AlignedBytes query_, key_, value_, block_out_;
   std::vector<Own> own_;
   std::vector<ChunkSummary> summaries_;  // [wanted row][vocabulary chunk]
+  std::vector<std::uint8_t> lost_;       // by wanted row: its hidden state is not finite
   std::vector<float> target_logits_;     // as the batch's targets
 };
 
