@@ -259,7 +259,7 @@ void Service::Scheduler::after_rows(ServiceTask& task, int from, std::optional<S
   }
   if (!drawn) return;
   if (drawn->lost) {
-    finish(task, FinishReason::kError, not_finite(engine_.file().path()).error().to_string());
+    finish(task, FinishReason::kError, not_finite({}).error().to_string());
     return;
   }
   const int before = task.usage.generated_tokens;

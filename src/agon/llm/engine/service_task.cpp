@@ -205,7 +205,7 @@ Status ServiceTask::give_prompt(const Engine& engine) {
   if (const GenerateRequest* it = generate()) {
     PromptDone done = {.usage = usage, .tokens = {}};
     for (int i = first_score; i < score_end; ++i)
-      if (!std::isfinite(scores[wide(i)].logprob)) return not_finite(engine.file().path());
+      if (!std::isfinite(scores[wide(i)].logprob)) return not_finite({});
     for (std::size_t i = 0; it->prompt_logprobs >= 0 && i < wide(prompt_end); ++i) {
       PromptToken token = {.token = tokens[i]};
       if (i > 0) {
@@ -228,7 +228,7 @@ Status ServiceTask::give_prompt(const Engine& engine) {
       score.logprob += one.logprob;
       score.is_greedy = score.is_greedy && one.best == tokens[wide(i)];
     }
-    if (!std::isfinite(score.logprob)) return not_finite(engine.file().path());
+    if (!std::isfinite(score.logprob)) return not_finite({});
     ticket->push({index, std::move(score)});
   } else {
     const Pooling pooling = std::get<EmbedRequest>(request).pooling;
@@ -236,7 +236,7 @@ Status ServiceTask::give_prompt(const Engine& engine) {
     Embedding embedding(sums_.size());
     for (std::size_t i = 0; i < sums_.size(); ++i) embedding[i] = static_cast<float>(sums_[i] / count);
     if (!std::ranges::all_of(embedding, [](float x) { return std::isfinite(x); }))
-      return not_finite(engine.file().path());
+      return not_finite({});
     if (pooling == Pooling::kRank) {
       AGON_ASSIGN(embedding, head_outputs(engine, embedding, true));
     }

@@ -57,10 +57,11 @@ struct BatchResult {
   /// where the hidden state or the logits left the range of floats: then nothing is to be made of the row.
   std::vector<double> log_totals;
   std::vector<TargetScore> scores;  ///< As targets.
-  std::vector<float> hidden;        ///< Rows * E, after stop_layer layers and before the final norm.
+  /// Rows * E, after stop_layer layers and before the final norm; NaN where nothing is to be made of the row.
+  std::vector<float> hidden;
 };
 
-/// What is said where the numbers of a model (its file is `path`) are not finite.
+/// What is said where the numbers of a model are not finite. `path` is its file; empty where strangers hear it.
 [[nodiscard]] std::unexpected<Error> not_finite(const std::string& path);
 
 /// What is said where probabilities of next tokens are asked of a model that is not causal.
@@ -169,6 +170,7 @@ class Forward {
   void attend(Member& member, const Piece& piece, int layer);
   void feed_forward(Member& member, const Activations& inputs, const LayerWeights& layer);
   void read_out(Member& member, const Piece& piece, Stream& stream, const Batch& batch, BatchResult& result);
+  void find_lost(const Piece& piece, bool hidden, BatchResult& result);
   void merge_scores(const Piece& piece, const Batch& batch, BatchResult& result);
   [[nodiscard]] float* turn(int rope, int row) {
     return turns_[static_cast<std::size_t>(rope)].as<float>() +
@@ -192,7 +194,7 @@ class Forward {
   AlignedBytes query_, key_, value_, block_out_;
   std::vector<Own> own_;
   std::vector<ChunkSummary> summaries_;  // [wanted row][vocabulary chunk]
-  std::vector<std::uint8_t> lost_;       // by wanted row: its hidden state is not finite
+  std::vector<std::uint8_t> lost_rows_;  // by row: its hidden state, or one that it sees, is not finite
   std::vector<float> target_logits_;     // as the batch's targets
 };
 

@@ -12,13 +12,6 @@ namespace {
 constexpr int kChunkPanels = 64;
 constexpr int kChunk = kChunkPanels * kPanelRows;
 
-// Products with bytes would make a number of NaN: it has to be seen before.
-bool is_finite(const float* x, int n) {
-  float zero = 0;
-  for (int i = 0; i < n; ++i) zero += x[i] * 0;
-  return zero == 0;
-}
-
 constexpr std::size_t wide(int n) { return static_cast<std::size_t>(n); }
 
 }  // namespace
@@ -35,7 +28,6 @@ void Forward::read_out(Member& member, const Piece& piece, Stream& stream, const
     const float* x = stream.x.as<float>() + wide(piece.wanted[wide(i)]) * wide(embedding_);
     kernels_.rms_norm(x, weights_.output_norm().data(), embedding_, static_cast<float>(config.norm_epsilon),
                       stream.normed.row(i));
-    if (!own || member.index() == 0) lost_[wide(i)] = is_finite(stream.normed.row(i), embedding_) ? 0 : 1;
     into_blocks(stream.normed.row(i), embedding_, stream.normed.block(i, 0));
   });
   if (member.index() == 0) summaries_.resize(wide(wanted) * wide(chunks));
@@ -107,7 +99,8 @@ void Forward::merge_scores(const Piece& piece, const Batch& batch, BatchResult& 
       sum += parts[c].sum * std::exp(static_cast<double>(parts[c].largest) - static_cast<double>(largest));
     }
     double log_total = static_cast<double>(largest) + std::log(sum);
-    if (lost_[i] != 0 || !std::isfinite(log_total)) log_total = std::numeric_limits<double>::quiet_NaN();
+    const bool lost = lost_rows_[wide(piece.wanted[i])] != 0;
+    if (lost || !std::isfinite(log_total)) log_total = std::numeric_limits<double>::quiet_NaN();
     const auto top = static_cast<std::int32_t>(best) * kChunk + parts[best].place;
     const int row = piece.first_row + piece.wanted[i];
     if (logit != batch.logit_rows.end() && *logit == row) {
