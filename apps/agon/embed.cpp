@@ -29,6 +29,7 @@ struct EmbedCommand {
 Result<llm::ItemCounts> embed_file(llm::LanguageModel& model, const EmbedCommand& c, int layer) {
   const llm::Pooling pooling = c.pooling == "last"   ? llm::Pooling::kLast
                                : c.pooling == "none" ? llm::Pooling::kNone
+                               : c.pooling == "rank" ? llm::Pooling::kRank
                                                      : llm::Pooling::kMean;
   AGON_ASSIGN(const auto reader, llm::ItemReader::open(c.texts));
   AGON_ASSIGN(const auto out, AtomicFile::create(c.output));
@@ -73,7 +74,8 @@ void add_embed_command(CLI::App& app, int& exit_code) {
   const auto c = std::make_shared<EmbedCommand>();
   embed
       ->add_option("texts", c->texts,
-                   "JSON Lines, plain, .gz or .zst, '-' for standard input: {\"id\", \"text\"}")
+                   "JSON Lines, plain, .gz or .zst, '-' for standard input: {\"id\", \"text\"}, or "
+                   "\"messages\" for \"text\"")
       ->required()
       ->type_name("TEXTS");
   embed->add_option("-o,--output", c->output, "Where the numbers go, one line a text, as JSON")
@@ -83,9 +85,12 @@ void add_embed_command(CLI::App& app, int& exit_code) {
       ->type_name("N")
       ->check(CLI::Range(-1, 65536))
       ->capture_default_str();
-  embed->add_option("--pooling", c->pooling, "mean of the tokens, last token, or none: every token's")
+  embed
+      ->add_option(
+          "--pooling", c->pooling,
+          "mean of the tokens, last token, or none: every token's; rank: the reward of a reward model")
       ->type_name("KIND")
-      ->check(CLI::IsMember({"mean", "last", "none"}))
+      ->check(CLI::IsMember({"mean", "last", "none", "rank"}))
       ->capture_default_str();
   embed->add_flag("--truncate", c->truncate,
                   "Cut texts that are too long at their front, in place of an error");

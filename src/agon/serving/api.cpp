@@ -9,8 +9,8 @@
 #include <random>
 
 #include "agon/base/random.h"
+#include "agon/serving/api_replies.h"
 #include "agon/serving/page.h"
-#include "agon/serving/token_text.h"
 
 namespace agon::serving {
 namespace {
@@ -25,8 +25,6 @@ std::unexpected<ApiError> failed(int status, std::string type, std::string messa
   error.code = std::move(code);
   return std::unexpected(std::move(error));
 }
-
-HttpReply json_reply(const Json& json) { return {.body = dumped(json) + "\n"}; }
 
 /// The host of "host:port" or "[v6]:port".
 std::string_view host_of(std::string_view authority) {

@@ -92,13 +92,29 @@ class Api : public HttpHandler {
 
   // api_texts.cpp
   ApiResult<HttpReply> embeddings(const Call& call);
-  ApiResult<HttpReply> rerank(const Call& call);
   ApiResult<HttpReply> score(const Call& call);
   ApiResult<HttpReply> tokenize(const Call& call);
   ApiResult<HttpReply> detokenize(const Call& call);
+  [[nodiscard]] ApiResult<std::vector<llm::Embedding>> run_embeddings(
+      const Call& call, const ServedModel& model, std::vector<llm::ServiceRequest> requests,
+      const std::string& field, llm::Usage& usage);
   [[nodiscard]] ApiResult<std::vector<llm::Score>> run_scores(const Call& call, const ServedModel& model,
                                                               std::vector<llm::ServiceRequest> requests,
                                                               const std::string& field, llm::Usage& usage);
+
+  // api_rerank.cpp
+  ApiResult<HttpReply> rerank(const Call& call);
+  struct Relevance;
+  /// By the outputs of the model's classification head.
+  [[nodiscard]] ApiResult<std::vector<Relevance>> relevance_by_head(const Call& call,
+                                                                    const ServedModel& model,
+                                                                    const RerankBody& body,
+                                                                    llm::Usage& usage);
+  /// By how probable a document makes the query.
+  [[nodiscard]] ApiResult<std::vector<Relevance>> relevance_by_query(const Call& call,
+                                                                     const ServedModel& model,
+                                                                     const RerankBody& body,
+                                                                     llm::Usage& usage);
 
   const Models& models_;
   ApiOptions options_;

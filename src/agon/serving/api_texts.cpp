@@ -1,4 +1,4 @@
-// What is asked about given texts: embeddings, relevance, log-probabilities, tokens.
+// What is asked about given texts: embeddings, log-probabilities, tokens.
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
@@ -9,21 +9,13 @@
 #include <numeric>
 
 #include "agon/llm/engine/generation.h"
-#include "agon/llm/engine/relevance.h"
 #include "agon/llm/engine/scoring.h"
 #include "agon/serving/api.h"
+#include "agon/serving/api_replies.h"
 #include "agon/serving/token_text.h"
 
 namespace agon::serving {
 namespace {
-
-HttpReply json_reply(const Json& json) { return {.body = dumped(json) + "\n"}; }
-
-Json usage_json(const llm::Usage& usage) {
-  return {{"prompt_tokens", usage.prompt_tokens},
-          {"total_tokens", usage.prompt_tokens},
-          {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}}};
-}
 
 void add(llm::Usage& sum, const llm::Usage& more) {
   sum.prompt_tokens += more.prompt_tokens;
@@ -60,13 +52,6 @@ Json score_json(const llm::Score& score, const llm::Tokenizer& tokenizer) {
           {"is_greedy", score.is_greedy}};
 }
 
-ApiError about(const std::string& field, const Error& error) {
-  ApiError api;
-  api.param = field;
-  api.message = fmt::format("'{}': {}", field, error.to_string());
-  return api;
-}
-
 }  // namespace
 
 ApiResult<std::vector<llm::Score>> Api::run_scores(const Call& call, const ServedModel& model,
@@ -84,6 +69,21 @@ ApiResult<std::vector<llm::Score>> Api::run_scores(const Call& call, const Serve
   return scores;
 }
 
+ApiResult<std::vector<llm::Embedding>> Api::run_embeddings(const Call& call, const ServedModel& model,
+                                                           std::vector<llm::ServiceRequest> requests,
+                                                           const std::string& field, llm::Usage& usage) {
+  std::vector<llm::Embedding> embeddings(requests.size());
+  auto ticket = submit(model, call, std::move(requests), field);
+  if (!ticket) return std::unexpected(std::move(ticket.error()));
+  auto status = follow(model, **ticket, embeddings.size(), call.peer, [&](llm::Event& event) {
+    if (auto* one = std::get_if<llm::Embedding>(&event.what)) embeddings[event.request] = std::move(*one);
+    if (const auto* end = std::get_if<llm::Finished>(&event.what)) add(usage, end->usage);
+    return true;
+  });
+  if (!status) return std::unexpected(std::move(status.error()));
+  return embeddings;
+}
+
 ApiResult<HttpReply> Api::embeddings(const Call& call) {
   auto body = read_embedding(call.request.body);
   if (!body) return std::unexpected(std::move(body.error()));
@@ -98,18 +98,11 @@ ApiResult<HttpReply> Api::embeddings(const Call& call) {
         llm::EmbedRequest{.tokens = std::move(*tokens),
                           .pooling = body->last_token ? llm::Pooling::kLast : llm::Pooling::kMean});
   }
-  std::vector<llm::Embedding> embeddings(requests.size());
   llm::Usage usage;
-  auto ticket = submit(**model, call, std::move(requests), "input");
-  if (!ticket) return std::unexpected(std::move(ticket.error()));
-  auto status = follow(**model, **ticket, embeddings.size(), call.peer, [&](llm::Event& event) {
-    if (auto* one = std::get_if<llm::Embedding>(&event.what)) embeddings[event.request] = std::move(*one);
-    if (const auto* end = std::get_if<llm::Finished>(&event.what)) add(usage, end->usage);
-    return true;
-  });
-  if (!status) return std::unexpected(std::move(status.error()));
+  auto embeddings = run_embeddings(call, **model, std::move(requests), "input", usage);
+  if (!embeddings) return std::unexpected(std::move(embeddings.error()));
   Json data = Json::array();
-  for (llm::Embedding& embedding : embeddings) {
+  for (llm::Embedding& embedding : *embeddings) {
     if (body->normalize) to_unit_length(embedding);
     Json one{{"object", "embedding"}, {"index", data.size()}};
     one["embedding"] = body->base64 ? Json(base64(embedding)) : Json(embedding);
@@ -118,40 +111,6 @@ ApiResult<HttpReply> Api::embeddings(const Call& call) {
   return json_reply({{"object", "list"},
                      {"data", std::move(data)},
                      {"model", body->model.empty() ? (*model)->id : body->model},
-                     {"usage", usage_json(usage)}});
-}
-
-ApiResult<HttpReply> Api::rerank(const Call& call) {
-  auto body = read_rerank(call.request.body);
-  if (!body) return std::unexpected(std::move(body.error()));
-  const auto model = model_of(body->model);
-  if (!model) return std::unexpected(model.error());
-  std::vector<llm::ServiceRequest> requests;
-  for (const std::string& document : body->documents) {
-    const std::string field = fmt::format("documents[{}]", requests.size());
-    auto request = llm::relevance_request(*(*model)->engine, body->query, document);
-    if (!request) return std::unexpected(about(field, request.error()));
-    requests.emplace_back(std::move(*request));
-  }
-  llm::Usage usage;
-  auto scores = run_scores(call, **model, std::move(requests), "documents", usage);
-  if (!scores) return std::unexpected(std::move(scores.error()));
-  std::vector<double> means;
-  for (const llm::Score& score : *scores) means.push_back(llm::mean_logprob(score));
-  std::vector<std::size_t> order(means.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return means[a] > means[b]; });
-  if (body->top_n > 0 && body->top_n < order.size()) order.resize(body->top_n);
-  Json results = Json::array();
-  for (const std::size_t i : order) {
-    Json one{{"index", i}, {"relevance_score", std::exp(means[i])}, {"mean_logprob", means[i]}};
-    if (body->return_documents) one["document"] = {{"text", body->documents[i]}};
-    results.push_back(std::move(one));
-  }
-  return json_reply({{"id", new_id("rerank")},
-                     {"model", body->model.empty() ? (*model)->id : body->model},
-                     {"results", std::move(results)},
                      {"usage", usage_json(usage)}});
 }
 

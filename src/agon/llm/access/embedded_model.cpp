@@ -13,6 +13,7 @@
 #include "agon/llm/constrain/constraint.h"
 #include "agon/llm/engine/generation.h"
 #include "agon/llm/engine/relevance.h"
+#include "agon/llm/engine/reward.h"
 #include "agon/llm/engine/scoring.h"
 
 namespace agon::llm {
@@ -28,6 +29,14 @@ std::unexpected<Error> about(std::size_t item, std::string part, Error error) {
 Result<std::string> rendered(const Engine& engine, const std::vector<ChatMessage>& messages) {
   if (!engine.chat_template()) return std::unexpected(engine.chat_template().error());
   return engine.chat_template()->render(messages, true);
+}
+
+// A text, or a conversation that is over.
+Result<std::vector<Token>> whole_tokens(const Engine& engine, const ModelInput& input) {
+  if (input.messages.empty()) return engine.tokenizer().encode(input.text);
+  if (!engine.chat_template()) return std::unexpected(engine.chat_template().error());
+  AGON_ASSIGN(const std::string text, engine.chat_template()->render(input.messages, false));
+  return engine.tokenizer().encode(text, {.add_special = true, .parse_special = true});
 }
 
 Result<std::vector<ScoreRequest>> requests_of(const Engine& engine, std::size_t item, const ScoreInput& input,
@@ -83,14 +92,16 @@ Result<ModelIdentity> EmbeddedModel::identity() {
   return ModelIdentity{std::filesystem::path(path_).filename().string(), key_};
 }
 
-Result<std::vector<TextEmbedding>> EmbeddedModel::embed(std::span<const std::string> texts,
+Result<std::vector<TextEmbedding>> EmbeddedModel::embed(std::span<const ModelInput> inputs,
                                                         const EmbedSettings& settings,
                                                         const Progress& progress) {
   constexpr std::size_t kGroupTokens = 1u << 14;  // whose states are in memory together
   std::vector<TextEmbedding> results;
   std::vector<std::vector<Token>> tokens;
-  for (const std::string& text : texts) {
-    std::vector<Token> one = engine_->tokenizer().encode(text);
+  for (const ModelInput& input : inputs) {
+    auto encoded = whole_tokens(*engine_, input);
+    if (!encoded) return about(results.size(), "messages", std::move(encoded.error()));
+    std::vector<Token> one = std::move(*encoded);
     TextEmbedding result;
     if (one.empty()) return about(results.size(), "text", {.message = "an empty text has no hidden states"});
     const auto limit = static_cast<std::size_t>(engine_->context());
@@ -192,6 +203,7 @@ Result<std::vector<Answer>> EmbeddedModel::generate(std::span<const ModelInput> 
 
 Result<std::vector<std::vector<double>>> EmbeddedModel::rerank(std::span<const RerankInput> items,
                                                                const Progress& progress) {
+  if (engine_->config().head) return rerank_by_head(items, progress);
   std::vector<ScoreRequest> requests;
   for (std::size_t i = 0; i < items.size(); ++i) {
     for (std::size_t k = 0; k < items[i].documents.size(); ++k) {
@@ -209,6 +221,27 @@ Result<std::vector<std::vector<double>>> EmbeddedModel::rerank(std::span<const R
   for (std::size_t i = 0; i < items.size(); ++i)
     for (std::size_t k = 0; k < items[i].documents.size(); ++k)
       results[i].push_back(std::exp(mean_logprob(scores[next++])));
+  return results;
+}
+
+Result<std::vector<std::vector<double>>> EmbeddedModel::rerank_by_head(std::span<const RerankInput> items,
+                                                                       const Progress& progress) {
+  std::vector<std::vector<Token>> texts;
+  for (std::size_t i = 0; i < items.size(); ++i)
+    for (std::size_t k = 0; k < items[i].documents.size(); ++k) {
+      auto tokens = rerank_tokens(*engine_, items[i].query, items[i].documents[k]);
+      if (tokens)
+        if (const Status fits = engine_->check_length(tokens->size(), "the text"); !fits) tokens = std::unexpected(fits.error());
+      if (!tokens) return about(i, fmt::format("documents[{}]", k), std::move(tokens.error()));
+      texts.push_back(std::move(*tokens));
+    }
+  AGON_ASSIGN(const std::vector<float> rewards, reward(*engine_, texts));
+  if (progress) progress("rerank", texts.size(), texts.size());
+  std::vector<std::vector<double>> results(items.size());
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < items.size(); ++i)
+    for (std::size_t k = 0; k < items[i].documents.size(); ++k)
+      results[i].push_back(static_cast<double>(rewards[next++]));
   return results;
 }
 

@@ -21,7 +21,8 @@ class EmbeddedModel final : public LanguageModel {
   /// Reads the file once to hash it, when it is first asked.
   [[nodiscard]] Result<ModelIdentity> identity() override;
   [[nodiscard]] bool is_remote() const override { return false; }
-  [[nodiscard]] Result<std::vector<TextEmbedding>> embed(std::span<const std::string> texts,
+  using LanguageModel::embed;
+  [[nodiscard]] Result<std::vector<TextEmbedding>> embed(std::span<const ModelInput> inputs,
                                                          const EmbedSettings& settings = {},
                                                          const Progress& progress = {}) override;
   [[nodiscard]] Result<std::vector<std::vector<ContinuationScore>>> score(
@@ -32,11 +33,14 @@ class EmbeddedModel final : public LanguageModel {
   [[nodiscard]] Result<std::vector<Answer>> generate(std::span<const ModelInput> inputs,
                                                      const GenerateSettings& settings,
                                                      const Progress& progress = {}) override;
-  /// Query likelihood, 0 to 1: see relevance_request().
+  /// The first output of the classification head where the file has one; else the query's likelihood, 0 to 1: see
+  /// relevance_request().
   [[nodiscard]] Result<std::vector<std::vector<double>>> rerank(std::span<const RerankInput> items,
                                                                 const Progress& progress = {}) override;
 
  private:
+  [[nodiscard]] Result<std::vector<std::vector<double>>> rerank_by_head(std::span<const RerankInput> items,
+                                                                        const Progress& progress);
   std::unique_ptr<Engine> owned_;
   Engine* engine_;
   std::string path_;

@@ -136,7 +136,14 @@ Result<bool> ItemReader::next(TextItem& item) {
   item = {};
   item.row = state_->records.record();
   AGON_ASSIGN(item.id, state_->id(object));
-  AGON_ASSIGN(item.text, state_->string(object, "text", "text"));
+  Element value;
+  if (object["messages"].get(value) == simdjson::SUCCESS) {
+    if (object["text"].error() == simdjson::SUCCESS)
+      return state_->bad("both 'text' and 'messages' are given", "messages", "one of them");
+    AGON_ASSIGN(item.messages, state_->messages(value));
+  } else {
+    AGON_ASSIGN(item.text, state_->string(object, "text", "text"));
+  }
   return true;
 }
 
@@ -192,6 +199,17 @@ void append_score(std::string& out, const ContinuationScore& score) {
   out += !score.is_greedy ? "null}" : *score.is_greedy ? "true}" : "false}";
 }
 
+void append_reward(std::string& out, std::string_view id, std::int64_t tokens,
+                   std::span<const float> outputs) {
+  fmt::format_to(std::back_inserter(out), "{{\"id\":{},\"tokens\":{},\"reward\":", id, tokens);
+  append_number(out, outputs.front());
+  if (outputs.size() > 1) {
+    out += ",\"outputs\":";
+    append_list(out, outputs);
+  }
+  out += "}\n";
+}
+
 std::size_t bytes_of(const ScoreItem& item) {
   std::size_t bytes = item.context.size();
   for (const ChatMessage& message : item.messages) bytes += message.content.size();
@@ -202,7 +220,11 @@ std::size_t bytes_of(const ScoreItem& item) {
     return sum;
   }();
 }
-std::size_t bytes_of(const TextItem& item) { return item.text.size(); }
+std::size_t bytes_of(const TextItem& item) {
+  std::size_t bytes = item.text.size();
+  for (const ChatMessage& message : item.messages) bytes += message.content.size();
+  return bytes;
+}
 
 template <class Item>
 Result<std::vector<Item>> read_window(ItemReader& reader, const ItemOptions& options) {
@@ -300,14 +322,22 @@ Result<ItemCounts> embed_items(LanguageModel& model, ItemReader& reader, EmbedSe
     AGON_ASSIGN(std::vector<TextItem> items, read_window<TextItem>(reader, window));
     if (items.empty()) return counts;
     part.begin_window();
-    std::vector<std::string> texts;
-    for (TextItem& item : items) texts.push_back(std::move(item.text));
-    auto embeddings = model.embed(texts, settings, part.progress());
+    std::vector<ModelInput> inputs;
+    for (TextItem& item : items) inputs.push_back({std::move(item.text), std::move(item.messages)});
+    auto embeddings = model.embed(std::span<const ModelInput>(inputs), settings, part.progress());
     if (!embeddings) return in_file<TextItem>(reader, items, embeddings.error());
     for (std::size_t i = 0; i < items.size(); ++i) {
       const TextEmbedding& one = (*embeddings)[i];
       const std::span<const float> numbers = one.values;
-      std::string line = "{\"id\":" + items[i].id;
+      std::string line;
+      if (settings.pooling == Pooling::kRank) {
+        append_reward(line, items[i].id, one.tokens, numbers);
+        AGON_TRY(sink(line));
+        counts.tokens += static_cast<std::uint64_t>(one.tokens);
+        counts.cut += one.cut > 0 ? 1 : 0;
+        continue;
+      }
+      line = "{\"id\":" + items[i].id;
       if (layer >= 0) fmt::format_to(std::back_inserter(line), ",\"layer\":{}", layer);
       if (one.tokens > 0) fmt::format_to(std::back_inserter(line), ",\"tokens\":{}", one.tokens);
       if (settings.pooling == Pooling::kNone && one.tokens > 0) {

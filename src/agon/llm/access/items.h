@@ -27,11 +27,13 @@ struct ScoreItem {
   std::vector<std::string> continuations;
 };
 
-/// {"id": ..., "text": "..."}.
+/// {"id": ..., "text": "..."}, or "messages" in place of "text": the conversation in the model's chat
+/// template, with nothing behind its last message.
 struct TextItem {
   std::string id;
   std::uint64_t row;
   std::string text;
+  std::vector<ChatMessage> messages;
 };
 
 /// Reads items from a file of JSON Lines or one JSON list, plain, .gz or .zst. Other fields are passed over.
@@ -82,7 +84,8 @@ struct ItemCounts {
                                              const Progress& progress = {});
 
 /// One line an item: {"id":..,"layer":..,"tokens":n,"embedding":[..]}, or with Pooling::kNone
-/// "embeddings":[[..],..], one list a token. `layer` is what is written for the settings' (-1: not written),
+/// "embeddings":[[..],..], one list a token, or with Pooling::kRank {"id":..,"tokens":n,"reward":..,"outputs":[..]}:
+/// the first output of the classification head, and all of them where there are several. `layer` is what is written for the settings' (-1: not written),
 /// tokens are written where they are known.
 [[nodiscard]] Result<ItemCounts> embed_items(LanguageModel& model, ItemReader& reader, EmbedSettings settings,
                                              int layer, const ItemOptions& options, const LineSink& sink,

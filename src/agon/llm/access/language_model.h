@@ -46,7 +46,7 @@ struct ContinuationScore {
 
 struct EmbedSettings {
   int layer = -1;                    ///< States after so many layers; -1: all. Remote models: -1 only.
-  Pooling pooling = Pooling::kMean;  ///< Remote models: what the server does, and kMean is asked for.
+  Pooling pooling = Pooling::kMean;  ///< kRank: the outputs of the classification head. Remote models: what the server does, and kMean is asked for.
   bool truncate = false;             ///< Cut what is too long at its front. Remote models: false only.
 };
 
@@ -114,9 +114,17 @@ class LanguageModel {
   [[nodiscard]] virtual Result<ModelIdentity> identity() = 0;
   [[nodiscard]] virtual bool is_remote() const = 0;
 
-  [[nodiscard]] virtual Result<std::vector<TextEmbedding>> embed(std::span<const std::string> texts,
+  /// Conversations are whole ones: no answer is begun. A remote model takes texts only.
+  [[nodiscard]] virtual Result<std::vector<TextEmbedding>> embed(std::span<const ModelInput> inputs,
                                                                  const EmbedSettings& settings = {},
                                                                  const Progress& progress = {}) = 0;
+  [[nodiscard]] Result<std::vector<TextEmbedding>> embed(std::span<const std::string> texts,
+                                                         const EmbedSettings& settings = {},
+                                                         const Progress& progress = {}) {
+    std::vector<ModelInput> inputs;
+    for (const std::string& text : texts) inputs.push_back({.text = text});
+    return embed(std::span<const ModelInput>(inputs), settings, progress);
+  }
   /// Log-probabilities of continuations, an item's in a list of its own.
   [[nodiscard]] virtual Result<std::vector<std::vector<ContinuationScore>>> score(
       std::span<const ScoreInput> items, const ScoreSettings& settings = {},

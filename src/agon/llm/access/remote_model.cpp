@@ -67,13 +67,20 @@ Result<ModelIdentity> RemoteModel::identity() {
                        sha256_hex(fmt::format("agon remote model\n{}\n{}", url, session_->name()))};
 }
 
-Result<std::vector<TextEmbedding>> RemoteModel::embed(std::span<const std::string> texts,
+Result<std::vector<TextEmbedding>> RemoteModel::embed(std::span<const ModelInput> inputs,
                                                       const EmbedSettings& settings,
                                                       const Progress& progress) {
   if (settings.layer != -1)
     return cannot("a remote model gives no states of a chosen layer: /embeddings knows none");
   if (settings.pooling != Pooling::kMean) return cannot("a remote model pools as its server does");
   if (settings.truncate) return cannot("a remote model does not cut texts: they go to the server whole");
+  std::vector<std::string> whole;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].messages.empty())
+      return about(i, "messages", {.message = "/embeddings takes texts, no conversations", .expected = "a text"});
+    whole.push_back(inputs[i].text);
+  }
+  const std::span<const std::string> texts(whole);
   const Forgetting forgetting(*session_);
   constexpr std::size_t kTexts = 16, kBytes = std::size_t{1} << 18;  // of one request
   const std::string path = "/embeddings", &name = session_->name();

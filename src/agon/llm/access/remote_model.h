@@ -28,7 +28,8 @@ class RemoteModel final : public LanguageModel {
 
   [[nodiscard]] Result<ModelIdentity> identity() override;
   [[nodiscard]] bool is_remote() const override { return true; }
-  [[nodiscard]] Result<std::vector<TextEmbedding>> embed(std::span<const std::string> texts,
+  using LanguageModel::embed;
+  [[nodiscard]] Result<std::vector<TextEmbedding>> embed(std::span<const ModelInput> inputs,
                                                          const EmbedSettings& settings = {},
                                                          const Progress& progress = {}) override;
   [[nodiscard]] Result<std::vector<std::vector<ContinuationScore>>> score(

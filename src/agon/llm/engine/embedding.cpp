@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+
+#include "agon/llm/engine/reward.h"
 
 namespace agon::llm {
 namespace {
@@ -25,6 +28,12 @@ Result<std::vector<Embedding>> embed(Engine& engine, std::span<const std::vector
   const int layers = engine.config().layer_count();
   if (layer < -1 || layer > layers) {
     return fail(fmt::format("there is no layer {}: this model has 0 (the embeddings) to {}", layer, layers));
+  }
+  if (pooling == Pooling::kRank) {
+    AGON_TRY(check_head(engine));
+    if (layer >= 0 && layer != layers)
+      return fail(
+          fmt::format("the classification head is behind all {} layers, not behind {}", layers, layer));
   }
   constexpr std::size_t kBatchRows = 2048;
   std::size_t longest = 0;
@@ -58,8 +67,14 @@ Result<std::vector<Embedding>> embed(Engine& engine, std::span<const std::vector
     AGON_TRY(forward->run(batch, states));
     std::size_t row = 0;
     for (std::size_t i = first; i < last; ++i) {
-      result[i] =
-          pool(std::span(states.hidden).subspan(row * width, texts[i].size() * width), width, pooling);
+      const auto rows = std::span<const float>(states.hidden).subspan(row * width, texts[i].size() * width);
+      if (pooling == Pooling::kRank) {
+        AGON_ASSIGN(result[i], head_outputs(engine, rows.last(width), false));
+      } else {
+        result[i] = pool(rows, width, pooling);
+      }
+      if (!std::ranges::all_of(result[i], [](float x) { return std::isfinite(x); }))
+        return not_finite(engine.file().path());
       row += texts[i].size();
       cache.close(batch.segments[i - first].sequence);
     }

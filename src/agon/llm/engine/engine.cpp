@@ -66,7 +66,8 @@ Result<std::vector<Token>> Engine::encode_chat(std::span<const ChatMessage> mess
 }
 
 Result<KvCache> Engine::make_cache(int tokens) const {
-  const bool rounds = !options_.exact && weights_->output().type != PackedType::kF32;
+  const PackedMatrix& typical = config().causal ? weights_->output() : weights_->layer(0).query;
+  const bool rounds = !options_.exact && typical.type != PackedType::kF32;
   return KvCache::create(config(), options_.cache_type.value_or(rounds ? CacheType::kF16 : CacheType::kF32),
                          tokens);
 }

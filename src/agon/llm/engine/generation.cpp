@@ -168,6 +168,7 @@ Result<Generation> Session::generate(std::span<const Token> prompt, const Genera
       result.reason = StopReason::kEnd;
       break;
     }
+    if (!std::isfinite(result_.log_totals.front())) return not_finite(engine_->file().path());
     const Token token =
         constrained ? sampler.sample(result_.logits, constrained->allowed()) : sampler.sample(result_.logits);
     if (std::ranges::binary_search(special.end_of_generation, token)) {

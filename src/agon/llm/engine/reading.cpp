@@ -1,6 +1,7 @@
 #include "agon/llm/engine/reading.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <utility>
 
@@ -292,6 +293,12 @@ Result<std::vector<Reading>> read_texts(Engine& engine, std::span<const ReadRequ
     done += rows;
     if (progress) progress(done, total);
   }
+  const auto finite = [](const auto& numbers) {
+    return std::ranges::all_of(numbers, [](auto x) { return std::isfinite(x); });
+  };
+  for (const Reading& r : out)
+    if (!finite(r.mean) || !finite(r.last) || !finite(r.logprobs) || !std::isfinite(r.end_logprob))
+      return not_finite(engine.file().path());
   return out;
 }
 

@@ -182,6 +182,7 @@ Result<std::vector<Score>> score(Engine& engine, std::span<const ScoreRequest> r
       score.logprob += want->logprob;
       score.is_greedy = score.is_greedy && want->best == want->token;
     }
+    if (!std::isfinite(score.logprob)) return not_finite(engine.file().path());
     scores.push_back(std::move(score));
   }
   return scores;

@@ -43,7 +43,8 @@ using ScoreProgress = std::function<void(std::size_t done, std::size_t total)>;
 [[nodiscard]] Status fit(const Engine& engine, ScoreRequest& request, bool truncate);
 
 /// Scores of all requests, in their order. They do not depend on the order or on what else is scored, to the
-/// last bit. `cache_tokens` bounds the memory for keys and values; 0 chooses it.
+/// last bit. An error when a log-probability is not finite. `cache_tokens` bounds the memory for keys and
+/// values; 0 chooses it.
 [[nodiscard]] Result<std::vector<Score>> score(Engine& engine, std::span<const ScoreRequest> requests,
                                                int cache_tokens = 0, const ScoreProgress& progress = {});
 

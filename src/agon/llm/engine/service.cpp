@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "agon/base/check.h"
+#include "agon/llm/engine/reward.h"
 #include "agon/llm/engine/service_scheduler.h"
 
 namespace agon::llm {
@@ -186,6 +187,8 @@ std::expected<void, Refusal> Service::Scheduler::check_tokens(std::span<const To
 }
 
 std::expected<void, Refusal> Service::Scheduler::check(const ServiceRequest& request) const {
+  if (!engine_.config().causal && !std::holds_alternative<EmbedRequest>(request))
+    return refuse(Refusal::Kind::kInvalid, no_output_matrix().error());
   if (const auto* it = std::get_if<GenerateRequest>(&request)) {
     if (auto ok = check_tokens(it->prompt, "the prompt", 0); !ok) return ok;
     if (const Status status = it->sampler.check(); !status)
@@ -223,6 +226,10 @@ std::expected<void, Refusal> Service::Scheduler::check(const ServiceRequest& req
     return invalid(
         fmt::format("there is no layer {}: this model has 0 (the embeddings) to {}", it.layer, layers));
   if (it.pooling == Pooling::kNone) return invalid("an embedding is pooled over tokens, or the last one's");
+  if (it.pooling != Pooling::kRank) return {};
+  if (const Status status = check_head(engine_); !status)
+    return invalid("the model has no classification head, so that it gives no rewards");
+  if (it.layer >= 0 && it.layer != layers) return invalid("the classification head is behind all layers");
   return {};
 }
 

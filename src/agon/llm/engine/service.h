@@ -57,12 +57,14 @@ struct GenerateRequest {
   std::shared_ptr<const Constraint> constraint = {};
 };
 
-/// Hidden states of a text. One E-vector comes out (Pooling::kNone is refused).
+/// Hidden states of a text. One E-vector comes out (Pooling::kNone is refused), or for Pooling::kRank the
+/// outputs of the model's classification head.
 struct EmbedRequest {
   std::vector<Token> tokens = {};  ///< Not empty, at most the context.
   int layer = -1;                  ///< After so many layers (0: the embeddings; -1: all).
   Pooling pooling = Pooling::kMean;
-  bool final_norm = true;  ///< Each token's state goes through the model's last norm before it is pooled.
+  /// Each token's state goes through the model's last norm before it is pooled. Always so for kRank.
+  bool final_norm = true;
 };
 
 /// ScoreRequest (scoring.h): log-probabilities of the tokens from `first` on.

@@ -249,13 +249,20 @@ void Service::Scheduler::after_rows(ServiceTask& task, int from, std::optional<S
     if (!whole) return;
     counted_.prompt_tokens += static_cast<std::uint64_t>(task.usage.prompt_tokens);
     counted_.cached_tokens += static_cast<std::uint64_t>(task.usage.cached_tokens);
-    task.give_prompt();
+    if (const Status status = task.give_prompt(engine_); !status) {
+      finish(task, FinishReason::kError, status.error().to_string());
+      return;
+    }
     if (!drawn) {
       const bool generates = std::holds_alternative<GenerateRequest>(task.request);
       finish(task, generates ? FinishReason::kLength : FinishReason::kEnd);
     }
   }
   if (!drawn) return;
+  if (drawn->lost) {
+    finish(task, FinishReason::kError, not_finite({}).error().to_string());
+    return;
+  }
   const int before = task.usage.generated_tokens;
   const std::optional<FinishReason> reason = task.give(engine_, std::move(*drawn));
   counted_.generated_tokens += static_cast<std::uint64_t>(task.usage.generated_tokens - before);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "agon/base/check.h"
+#include "agon/llm/engine/reward.h"
 #include "agon/text/utf8.h"
 
 namespace agon::llm {
@@ -171,7 +172,7 @@ void ServiceTask::pool(const Engine& engine, std::span<const float> rows, int fr
   sums_.resize(width, 0.0);
   for (int position = std::max(from, next_row); position < from + count; ++position) {
     std::span<const float> state = rows.subspan(wide(position - from) * width, width);
-    if (embed.final_norm) {
+    if (embed.final_norm || embed.pooling == Pooling::kRank) {
       kernels().rms_norm(state.data(), engine.weights().output_norm().data(), static_cast<int>(width),
                          static_cast<float>(engine.config().norm_epsilon), normed.data());
       state = normed;
@@ -183,6 +184,8 @@ void ServiceTask::pool(const Engine& engine, std::span<const float> rows, int fr
 ServiceTask::Draw ServiceTask::draw(std::span<const float> logits, double log_total) {
   const GenerateRequest& it = *generate();
   Draw draw;
+  draw.lost = !std::isfinite(log_total);
+  if (draw.lost) return draw;
   std::span<const std::uint64_t> allowed;
   if (constraint_) {
     allowed = constraint_->allowed();
@@ -197,10 +200,12 @@ ServiceTask::Draw ServiceTask::draw(std::span<const float> logits, double log_to
   return draw;
 }
 
-void ServiceTask::give_prompt() {
+Status ServiceTask::give_prompt(const Engine& engine) {
   prompt_done = true;
   if (const GenerateRequest* it = generate()) {
     PromptDone done = {.usage = usage, .tokens = {}};
+    for (int i = first_score; i < score_end; ++i)
+      if (!std::isfinite(scores[wide(i)].logprob)) return not_finite({});
     for (std::size_t i = 0; it->prompt_logprobs >= 0 && i < wide(prompt_end); ++i) {
       PromptToken token = {.token = tokens[i]};
       if (i > 0) {
@@ -223,14 +228,21 @@ void ServiceTask::give_prompt() {
       score.logprob += one.logprob;
       score.is_greedy = score.is_greedy && one.best == tokens[wide(i)];
     }
+    if (!std::isfinite(score.logprob)) return not_finite({});
     ticket->push({index, std::move(score)});
   } else {
-    const bool mean = std::get<EmbedRequest>(request).pooling == Pooling::kMean;
+    const Pooling pooling = std::get<EmbedRequest>(request).pooling;
+    const double count = pooling == Pooling::kMean ? static_cast<double>(tokens.size()) : 1.0;
     Embedding embedding(sums_.size());
-    for (std::size_t i = 0; i < sums_.size(); ++i)
-      embedding[i] = static_cast<float>(sums_[i] / (mean ? static_cast<double>(tokens.size()) : 1.0));
+    for (std::size_t i = 0; i < sums_.size(); ++i) embedding[i] = static_cast<float>(sums_[i] / count);
+    if (!std::ranges::all_of(embedding, [](float x) { return std::isfinite(x); }))
+      return not_finite({});
+    if (pooling == Pooling::kRank) {
+      AGON_ASSIGN(embedding, head_outputs(engine, embedding, true));
+    }
     ticket->push({index, std::move(embedding)});
   }
+  return {};
 }
 
 std::optional<FinishReason> ServiceTask::give(const Engine& engine, Draw draw) {

@@ -84,14 +84,15 @@ class ServiceTask {
     double logprob = 0;
     std::vector<TokenLogprob> top = {};
     bool ends = false;  // the constraint leaves nothing to draw
+    bool lost = false;  // the logits are not finite
   };
   /// Draws the next token. May run beside other tasks' draws.
   [[nodiscard]] Draw draw(std::span<const float> logits, double log_total);
 
   // What the reader hears.
 
-  /// Everything of the prompt was read.
-  void give_prompt();
+  /// Everything of the prompt was read. An error when there is nothing to give: its numbers are not finite.
+  [[nodiscard]] Status give_prompt(const Engine& engine);
   /// Gives out a token; the reason, if it is the last.
   [[nodiscard]] std::optional<FinishReason> give(const Engine& engine, Draw draw);
   void give_finish(FinishReason reason, std::string message = {});

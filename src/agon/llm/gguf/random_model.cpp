@@ -86,6 +86,10 @@ class Maker {
     if (o_.architecture == "phi3" && head_ * o_.heads != o_.embedding)
       return usage("heads of phi3 have embedding / heads numbers");
     if (o_.window < 0) return usage("the window is negative");
+    if (o_.labels < 0 || o_.labels > 1 << 16)
+      return usage("a classification head has from 0 to 2^16 outputs");
+    if (!o_.label_names.empty() && o_.label_names.size() != static_cast<std::size_t>(o_.labels))
+      return usage("the names of outputs are not as many as these");
     constexpr std::string_view scalings[] = {"", "linear", "yarn", "llama3", "longrope"};
     if (std::ranges::find(scalings, o_.rope_scaling) == std::end(scalings) ||
         (o_.rope_scaling == "llama3" && o_.architecture != "llama") ||
@@ -143,6 +147,8 @@ class Maker {
       const double attention = std::sqrt(1 + std::log(o_.rope_factor) / std::log(o_.rope_original));
       m.set(a + ".rope.scaling.attn_factor", attention);
     }
+    if (o_.labels > 0) integer(".pooling_type", 4);  // rank
+    if (!o_.label_names.empty()) m.set(a + ".classifier.output_labels", o_.label_names);
     for (const auto& [key, value] : vocabulary_.entries()) m.set(key, value);
     m.set("general.quantization_version", std::int64_t{2});
   }
@@ -174,8 +180,18 @@ class Maker {
     matrix("token_embd.weight", o_.embedding, vocabulary_size_, formats_.embedding);
     norm("output_norm", o_.embedding);
     if (!tied) matrix("output.weight", o_.embedding, vocabulary_size_, formats_.embedding);
+    if (o_.labels > 0) head();
     rope_tensors();
     for (int i = 0; i < o_.layers; ++i) layer(i, fmt::format("blk.{}.", i));
+  }
+
+  void head() {
+    if (o_.dense_head) {
+      matrix("cls.weight", o_.embedding, static_cast<std::uint64_t>(o_.embedding), formats_.embedding);
+      vector("cls.bias", o_.embedding, 0, 0.1);
+    }
+    matrix("cls.output.weight", o_.embedding, static_cast<std::uint64_t>(o_.labels), formats_.embedding);
+    vector("cls.output.bias", o_.labels, 0, 0.1);
   }
 
   void rope_tensors() {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agon/base/error.h"
 #include "agon/llm/gguf/file.h"
@@ -37,6 +38,11 @@ struct RandomModelOptions {
   std::string format = "F32";
   /// Format of the token embedding and the output matrix; empty: as `format` says.
   std::string embedding_format = {};
+  /// Outputs of a classification head ("cls.output.weight"); 0: none. Then there is no output matrix, unless
+  /// `tied` is false.
+  int labels = 0;
+  bool dense_head = false;                    ///< A layer with tanh before it ("cls.weight").
+  std::vector<std::string> label_names = {};  ///< Of the outputs; as many, or none.
   std::uint64_t seed = 1;
   /// Take every key "tokenizer.*" from there; null: a small SentencePiece vocabulary is made up.
   const Metadata* vocabulary_of = nullptr;

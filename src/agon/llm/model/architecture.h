@@ -62,4 +62,8 @@ extern const Architecture kLlama, kQwen2, kQwen3, kGemma2, kGemma3, kPhi3;
 [[nodiscard]] Status read_rope(const Keys& keys, const Architecture& architecture,
                                const ConfigOptions& options, ModelConfig& config);
 
+/// Reads what there is of a classification head: pooling_type, classifier.output_labels and the tensors'
+/// shapes. In head.cpp.
+[[nodiscard]] Status read_head(const Keys& keys, ModelConfig& config);
+
 }  // namespace agon::llm

@@ -105,7 +105,10 @@ Result<ModelConfig> ModelConfig::read(const gguf::File& file, const ConfigOption
   const Keys keys(file, config.architecture);
   AGON_TRY(read_sizes(keys, config));
   AGON_ASSIGN(config.vocabulary, vocabulary_of(file));
-  config.tied_output = file.find("output.weight") == nullptr;
+  AGON_TRY(read_head(keys, config));
+  const bool has_output = file.find("output.weight") != nullptr;
+  config.causal = has_output || !config.head;
+  config.tied_output = !has_output && config.causal;
   config.attention_scale = 1.0 / std::sqrt(static_cast<double>(config.key_length));
   AGON_TRY(read_rope(keys, *architecture, options, config));
   AGON_TRY(architecture->read(keys, config));

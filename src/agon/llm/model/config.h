@@ -58,6 +58,19 @@ struct LayerConfig {
   int rope = 0;    ///< Index into ModelConfig::ropes.
 };
 
+/// The outputs of a reward model or a reranker: a small classifier on the last token's hidden state, behind
+/// the final norm. llama.cpp's pooling type "rank", with its tensors cls.* and cls.output.*.
+struct HeadConfig {
+  int labels = 0;                  ///< Outputs; 0: the model has no head.
+  std::vector<std::string> names;  ///< Of the outputs, if the file gives them.
+  bool dense = false;              ///< tanh(W x + b) comes first (cls.weight).
+  bool output = false;  ///< The last matrix is cls.output.weight; else the dense layer's are the outputs.
+  /// The outputs are shares of one: rerankers that were trained to say yes or no (qwen3). As in llama.cpp;
+  /// elsewhere outputs are given as they are.
+  bool softmax = false;
+  explicit operator bool() const { return labels > 0; }
+};
+
 /// One description for all decoder-only architectures here. Shapes: embedding E, heads H, KV heads G, key and
 /// value length D per head, feed-forward F, vocabulary V, layers L.
 struct ModelConfig {
@@ -74,9 +87,13 @@ struct ModelConfig {
   int context = 0;  ///< The longest sequence that it is meant for, with its scaling.
   double norm_epsilon = 1e-5;
   Activation activation = Activation::kSilu;
-  bool qk_norm = false;          ///< RMS norm of every query and key head before rope (qwen3, gemma3).
-  bool post_norms = false;       ///< RMS norm of each block's output before it is added (gemma2, gemma3).
-  bool tied_output = false;      ///< The output matrix is the token embedding.
+  bool qk_norm = false;      ///< RMS norm of every query and key head before rope (qwen3, gemma3).
+  bool post_norms = false;   ///< RMS norm of each block's output before it is added (gemma2, gemma3).
+  bool tied_output = false;  ///< The output matrix is the token embedding.
+  /// It gives probabilities of next tokens. Not so with a head and no output matrix: that the token embedding
+  /// would be one is then nowhere said.
+  bool causal = true;
+  HeadConfig head;
   double embedding_scale = 1.0;  ///< Token embeddings are multiplied by it (gemma: sqrt(E)).
   double attention_scale = 1.0;  ///< Scores are q.k times this; usually 1/sqrt(D).
   double attention_softcap = 0;  ///< c * tanh(score / c) when not 0 (gemma2).
@@ -113,11 +130,18 @@ struct LayerTensors {
   MatrixView query, key, value, output, gate, up, down;
 };
 
+/// Weights of a classification head.
+struct HeadTensors {
+  MatrixView dense, output;  ///< Null as HeadConfig says.
+  std::vector<float> dense_bias, output_bias;
+};
+
 /// All weights of a model, every name, type and shape checked against the configuration.
 struct ModelTensors {
   MatrixView token_embedding;  ///< V rows of E.
-  MatrixView output;           ///< The same view as token_embedding when tied.
+  MatrixView output;           ///< The same view as token_embedding when tied; null when it is not causal.
   std::vector<float> output_norm;
+  HeadTensors head;
   std::vector<LayerTensors> layers;
 
   /// Finds every tensor; a missing or misshapen one is an error that names it and the shape expected. So is

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <map>
 
+#include "agon/llm/gguf/parse.h"
 #include "agon/llm/model/kv_cache.h"
+#include "agon/llm/tokenizer/chat_template.h"
+#include "agon/llm/tokenizer/tokenizer.h"
 #include "agon/report/number.h"
 
 namespace agon::llm {
@@ -62,6 +65,18 @@ std::string rope_words(const RopeConfig& rope) {
   return words;
 }
 
+// "1 output", "2 outputs (yes, no), as shares of one".
+std::string head_words(const HeadConfig& head) {
+  std::string words = fmt::format("{} output{}", count(head.labels), head.labels == 1 ? "" : "s");
+  constexpr std::size_t kShown = 8;
+  for (std::size_t i = 0; i < std::min(head.names.size(), kShown); ++i)
+    words += (i == 0 ? " (" : ", ") + gguf::printable(head.names[i]);
+  if (!head.names.empty()) words += head.names.size() > kShown ? ", ...)" : ")";
+  if (head.dense) words += ", behind a layer with tanh";
+  if (head.softmax) words += ", as shares of one";
+  return words;
+}
+
 void add_config(const ModelConfig& config, Facts& facts) {
   facts.emplace_back("layers", count(config.layer_count()));
   facts.emplace_back("embedding", count(config.embedding));
@@ -71,9 +86,11 @@ void add_config(const ModelConfig& config, Facts& facts) {
   heads += fmt::format("; {} numbers each", config.key_length);
   facts.emplace_back("heads", std::move(heads));
   facts.emplace_back("feed-forward", count(config.feed_forward));
-  facts.emplace_back(
-      "vocabulary",
-      count(config.vocabulary) + (config.tied_output ? "; the output matrix is the token embedding" : ""));
+  facts.emplace_back("vocabulary", count(config.vocabulary) +
+                                       (!config.causal ? "; no output matrix: no probabilities of next tokens"
+                                        : config.tied_output ? "; the output matrix is the token embedding"
+                                                             : ""));
+  if (config.head) facts.emplace_back("classification head", head_words(config.head));
   facts.emplace_back("context", count(config.context) + " tokens");
   if (std::string words = window_words(config); !words.empty())
     facts.emplace_back("window", std::move(words));
@@ -82,12 +99,13 @@ void add_config(const ModelConfig& config, Facts& facts) {
   facts.emplace_back("rope", std::move(ropes));
 }
 
-void add_tokenizer(const gguf::Metadata& m, Facts& facts) {
+// What is in the file about its tokenizer, and whether it can be read.
+Status add_tokenizer(const gguf::Metadata& m, Facts& facts) {
   const std::string model = m.string_or("tokenizer.ggml.model", "").value_or("");
   const gguf::Strings* tokens = m.strings("tokenizer.ggml.tokens");
   if (model.empty() || tokens == nullptr) {
     facts.emplace_back("tokenizer", "none in the file");
-    return;
+    return {};
   }
   const std::string pre = m.string_or("tokenizer.ggml.pre", "").value_or("");
   std::string words = model;
@@ -98,7 +116,24 @@ void add_tokenizer(const gguf::Metadata& m, Facts& facts) {
     if (id >= 0 && static_cast<std::uint64_t>(id) < tokens->size())
       words += fmt::format(", {} {} {}", role, id, (*tokens)[static_cast<std::size_t>(id)]);
   }
+  const auto tokenizer = Tokenizer::read(m);
+  if (!tokenizer) words += "; it cannot be read: " + tokenizer.error().to_string();
   facts.emplace_back("tokenizer", std::move(words));
+  return tokenizer ? Status() : Status(std::unexpected(tokenizer.error()));
+}
+
+// Which family it is of, or why it is of none; that keeps nothing but conversations from running.
+void add_template(const gguf::Metadata& m, Facts& facts) {
+  constexpr const char* kKey = "tokenizer.chat_template";
+  if (!m.has(kKey)) {
+    facts.emplace_back("chat template", "none in the file");
+    return;
+  }
+  const std::string bytes = format_count(m.string_or(kKey, "").value_or("").size()) + " bytes in the file";
+  const auto chat = ChatTemplate::read(m);
+  facts.emplace_back("chat template",
+                     chat ? fmt::format("{}, {}", chat->family(), bytes)
+                          : fmt::format("{}; not to be used: {}", bytes, chat.error().message));
 }
 
 std::vector<FormatShare> shares(const gguf::File& file) {
@@ -165,10 +200,8 @@ Description describe(const gguf::File& file, int context) {
   options.context = context;
   const auto config = ModelConfig::read(file, options);
   if (config) add_config(*config, out.facts);
-  add_tokenizer(m, out.facts);
-  const std::string chat = m.string_or("tokenizer.chat_template", "").value_or("");
-  out.facts.emplace_back(
-      "chat template", chat.empty() ? "none in the file" : format_count(chat.size()) + " bytes in the file");
+  const Status tokenizer = add_tokenizer(m, out.facts);
+  add_template(m, out.facts);
   auto problem = config ? Status() : Status(std::unexpected(config.error()));
   if (config) {
     const auto tensors = ModelTensors::read(file, *config);
@@ -176,7 +209,9 @@ Description describe(const gguf::File& file, int context) {
   }
   if (problem) {
     add_memory(file, *config, context, out.memory);
-  } else {
+    problem = tokenizer;
+  }
+  if (!problem) {
     problem.error().file.clear();
     out.facts.emplace_back("runs here", "no: " + problem.error().to_string());
   }

@@ -119,6 +119,35 @@ TEST(Description, WhatCannotRunIsDescribedAllTheSame) {
   EXPECT_THAT(describe(*part_file).facts, Contains(Pair("runs here", HasSubstr("blk.1.ffn_up.weight"))));
 }
 
+TEST(Description, ABrokenTokenizerOrTemplateIsNamed) {
+  const auto facts_of = [](const std::string& key, const gguf::Value& value) {
+    gguf::Writer writer = gguf::random_model({.layers = 1}).value();
+    writer.metadata.set(key, value);
+    const std::vector<std::byte> bytes = writer.bytes();
+    return describe(*gguf::File::parse(bytes, "m.gguf"));
+  };
+  Description d = facts_of("tokenizer.ggml.model", std::string("rwkv\x1b"));
+  EXPECT_THAT(d.facts, Contains(Pair("tokenizer", HasSubstr("it cannot be read: "))));
+  EXPECT_THAT(d.facts, Contains(Pair("runs here", HasSubstr("no: "))));
+  EXPECT_THAT(d.facts, Contains(Pair("layers", "1")));
+  EXPECT_THAT(d.memory, Contains(Key("weights")));
+  EXPECT_EQ(description_text(d, "m.gguf", {}).find('\x1b'), std::string::npos);
+  d = facts_of("tokenizer.ggml.scores", gguf::Reals{1});
+  EXPECT_THAT(d.facts, Contains(Pair("runs here", HasSubstr("no: "))));
+
+  d = facts_of("tokenizer.chat_template", std::string("{{ secrets }}"));
+  EXPECT_THAT(d.facts, Contains(Pair("chat template", HasSubstr("13 bytes in the file; not to be used: "))));
+  EXPECT_THAT(d.facts, Not(Contains(Key("runs here"))));
+  d = facts_of("tokenizer.chat_template", std::int64_t{7});
+  EXPECT_THAT(d.facts, Contains(Pair("chat template", HasSubstr("is an integer"))));
+  d = facts_of(
+      "tokenizer.chat_template",
+      std::string("{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + "
+                  "message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ "
+                  "'<|im_start|>assistant\n' }}{% endif %}"));
+  EXPECT_THAT(d.facts, Contains(Pair("chat template", HasSubstr("chatml, "))));
+}
+
 TEST(Description, TextIsThreeTables) {
   const Made m = made({.architecture = "gemma3", .layers = 7, .format = "Q8_0"});
   const std::string text =

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "agon/base/check.h"
 
@@ -12,6 +14,15 @@ namespace {
 
 constexpr int round_up(int n, int to) { return (n + to - 1) / to * to; }
 constexpr std::size_t wide(int n) { return static_cast<std::size_t>(n); }
+
+// By the bits, which the compiler takes many at a time.
+bool is_finite(const float* x, int n) {
+  constexpr std::uint32_t kExponent = 0x7F800000;
+  std::uint32_t found = 0;
+  for (int i = 0; i < n; ++i)
+    found |= static_cast<std::uint32_t>((std::bit_cast<std::uint32_t>(x[i]) & kExponent) == kExponent);
+  return found == 0;
+}
 
 // Pieces of work of at most `most` panels, small enough that every thread gets several.
 int grain_of(int panels, int threads, int most) { return std::clamp(panels / (8 * threads), 1, most); }
@@ -64,8 +75,22 @@ Forward::Forward(const Weights& weights, KvCache& cache, Team& team, const Optio
   }
 }
 
+std::unexpected<Error> not_finite(const std::string& path) {
+  return fail("what the model computes is not finite: its weights leave the range of floats", path);
+}
+
+std::unexpected<Error> no_output_matrix() {
+  Error error;
+  error.message =
+      "this is a reward model: it has a classification head and no output matrix, so that it gives no "
+      "probabilities of next tokens";
+  error.expected = "a causal model, or a use of its rewards or hidden states";
+  return std::unexpected(std::move(error));
+}
+
 Status Forward::run(const Batch& batch, BatchResult& result) {
   const ModelConfig& config = weights_.config();
+  if (!config.causal && !(batch.logit_rows.empty() && batch.targets.empty())) return no_output_matrix();
   std::vector<int> starts;
   int total = 0;
   for (std::size_t i = 0; i < batch.segments.size(); ++i) {
@@ -131,8 +156,28 @@ void Forward::run_piece(const Piece& piece, const Batch& batch, BatchResult& res
   rounding_ = options_.exact                  ? Rounding::kNone
               : steps_differ() && !piece.step ? Rounding::kPairs
                                               : Rounding::kBytes;
+  lost_rows_.assign(wide(piece.rows()), 0);
   team_.run([&](Member& member) { work(member, piece, batch, result); });
+  find_lost(piece, batch, result);
   if (batch.stop_layer < 0) merge_scores(piece, batch, result);
+}
+
+// A state that is not finite spoils all that comes behind it in its sequence, even where products with bytes
+// have made numbers of it again.
+void Forward::find_lost(const Piece& piece, const Batch& batch, BatchResult& result) {
+  for (const Part& part : piece.parts) {
+    bool lost = cache_.has_lost(part.sequence);
+    for (int row = part.row; row < part.row + part.count; ++row) {
+      if (lost_rows_[wide(row)] != 0) cache_.mark_lost(part.sequence, piece.positions[wide(row)]);
+      lost = lost || lost_rows_[wide(row)] != 0;
+      if (!lost) continue;
+      lost_rows_[wide(row)] = 1;
+      for (std::size_t which = 0; which < batch.hidden_layers.size(); ++which)
+        std::fill_n(result.hidden.data() +
+                        (which * batch.tokens.size() + wide(piece.first_row + row)) * wide(embedding_),
+                    embedding_, std::numeric_limits<float>::quiet_NaN());
+    }
+  }
 }
 
 void Forward::panels(const PackedMatrix& matrix, int first, int count, const Activations& inputs, float* out,
@@ -398,6 +443,7 @@ void Forward::work(Member& member, const Piece& piece, const Batch& batch, Batch
       add_block(row, weights_.layer(layers - 1).post_feed_forward_norm, none);
     }
     keep_hidden(row, layers);
+    if (!own || member.index() == 0) lost_rows_[wide(row)] = is_finite(at(row), embedding_) ? 0 : 1;
   });
   next();
   if (batch.stop_layer < 0 && !piece.wanted.empty()) read_out(member, piece, stream, batch, result);

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "agon/base/error.h"
@@ -49,19 +50,27 @@ struct Batch {
 };
 
 struct TargetScore {
-  double logprob;     ///< Natural logarithm.
+  double logprob;     ///< Natural logarithm. Not finite where the model's numbers leave the range of floats.
   std::int32_t best;  ///< The most probable token there; the lowest of equals.
   double best_logprob;
 };
 
 struct BatchResult {
   std::vector<float> logits;  ///< logit_rows.size() * V.
-  /// As logit_rows: log(sum(exp(logits))), so that logit - log_total is what a target's logprob would be.
+  /// As logit_rows: log(sum(exp(logits))), so that logit - log_total is what a target's logprob would be. NaN
+  /// where the hidden state or the logits left the range of floats: then nothing is to be made of the row.
   std::vector<double> log_totals;
   std::vector<TargetScore> scores;  ///< As targets.
-  /// hidden_layers.size() * rows * E: what the residual stream holds after those layers, before the final norm.
+  /// hidden_layers.size() * rows * E: what the residual stream holds after those layers, before the final norm; NaN
+  /// where nothing is to be made of the row.
   std::vector<float> hidden;
 };
+
+/// What is said where the numbers of a model are not finite. `path` is its file; empty where strangers hear it.
+[[nodiscard]] std::unexpected<Error> not_finite(const std::string& path);
+
+/// What is said where probabilities of next tokens are asked of a model that is not causal.
+[[nodiscard]] std::unexpected<Error> no_output_matrix();
 
 /// Runs one model over one cache. Buffers are reused from call to call. Not thread-safe.
 class Forward {
@@ -73,8 +82,8 @@ class Forward {
   Forward(const Weights& weights, KvCache& cache, Team& team, const Options& options);
   Forward(const Weights& weights, KvCache& cache, Team& team) : Forward(weights, cache, team, Options()) {}
 
-  /// Appends the batch's tokens to their sequences. An error when the cache is full; sequences are then as
-  /// before.
+  /// Appends the batch's tokens to their sequences. An error when the cache is full, or when outputs are
+  /// wanted of a model that is not causal; sequences are then as before.
   [[nodiscard]] Status run(const Batch& batch, BatchResult& result);
 
   /// Whether steps are computed otherwise than what is read: what steps left in the cache is then no part of
@@ -166,6 +175,7 @@ class Forward {
   void attend(Member& member, const Piece& piece, int layer);
   void feed_forward(Member& member, const Activations& inputs, const LayerWeights& layer);
   void read_out(Member& member, const Piece& piece, Stream& stream, const Batch& batch, BatchResult& result);
+  void find_lost(const Piece& piece, const Batch& batch, BatchResult& result);
   void merge_scores(const Piece& piece, const Batch& batch, BatchResult& result);
   [[nodiscard]] float* turn(int rope, int row) {
     return turns_[static_cast<std::size_t>(rope)].as<float>() +
@@ -189,6 +199,7 @@ class Forward {
   AlignedBytes query_, key_, value_, block_out_;
   std::vector<Own> own_;
   std::vector<ChunkSummary> summaries_;  // [wanted row][vocabulary chunk]
+  std::vector<std::uint8_t> lost_rows_;  // by row: its hidden state, or one that it sees, is not finite
   std::vector<float> target_logits_;     // as the batch's targets
 };
 

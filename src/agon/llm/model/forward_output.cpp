@@ -2,6 +2,7 @@
 // chunks so that no buffer is as long as it.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "agon/llm/model/forward.h"
 
@@ -97,7 +98,9 @@ void Forward::merge_scores(const Piece& piece, const Batch& batch, BatchResult& 
     for (std::size_t c = 0; c < chunks; ++c) {
       sum += parts[c].sum * std::exp(static_cast<double>(parts[c].largest) - static_cast<double>(largest));
     }
-    const double log_total = static_cast<double>(largest) + std::log(sum);
+    double log_total = static_cast<double>(largest) + std::log(sum);
+    const bool lost = lost_rows_[wide(piece.wanted[i])] != 0;
+    if (lost || !std::isfinite(log_total)) log_total = std::numeric_limits<double>::quiet_NaN();
     const auto top = static_cast<std::int32_t>(best) * kChunk + parts[best].place;
     const int row = piece.first_row + piece.wanted[i];
     if (logit != batch.logit_rows.end() && *logit == row) {

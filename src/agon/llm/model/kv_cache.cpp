@@ -32,6 +32,7 @@ Result<KvCache> KvCache::create(const ModelConfig& config, CacheType type, int t
     return fail(fmt::format("not enough memory for a cache of {} tokens", tokens));
   }
   cache.users_.assign(pages, 0);
+  cache.lost_from_.assign(pages, kPageTokens);
   cache.free_.resize(pages);
   // Taken from the back: low pages first, so that memory is touched in order.
   for (std::size_t i = 0; i < pages; ++i) cache.free_[i] = static_cast<std::int32_t>(pages - 1 - i);
@@ -42,7 +43,24 @@ std::int32_t KvCache::take_page() {
   const std::int32_t page = free_.back();
   free_.pop_back();
   users_[static_cast<std::size_t>(page)] = 1;
+  lost_from_[static_cast<std::size_t>(page)] = kPageTokens;
   return page;
+}
+
+void KvCache::mark_lost(int sequence, int position) {
+  const Sequence& it = sequences_[index(sequence)];
+  AGON_CHECK(position >= 0 && position < it.length);
+  std::uint8_t& from = lost_from_[index(it.pages[index(position / kPageTokens)])];
+  from = std::min(from, static_cast<std::uint8_t>(position % kPageTokens));
+}
+
+bool KvCache::has_lost(int sequence) const {
+  const Sequence& it = sequences_[index(sequence)];
+  for (std::size_t i = 0; i < it.pages.size(); ++i) {
+    const int used = std::min(kPageTokens, it.length - static_cast<int>(i) * kPageTokens);
+    if (lost_from_[index(it.pages[i])] < used) return true;
+  }
+  return false;
 }
 
 void KvCache::retain(std::int32_t page) {
@@ -125,8 +143,13 @@ Status KvCache::extend(int sequence, int count) {
       std::memcpy(layer.data() + static_cast<std::size_t>(mine) * page_stride_,
                   layer.data() + static_cast<std::size_t>(it.pages.back()) * page_stride_, page_stride_);
     }
+    lost_from_[index(mine)] = lost_from_[index(it.pages.back())];
     release(it.pages.back());
     it.pages.back() = mine;
+  }
+  if (count > 0 && it.length % kPageTokens != 0) {  // from here on it is written anew
+    std::uint8_t& from = lost_from_[index(it.pages.back())];
+    if (from >= it.length % kPageTokens) from = kPageTokens;
   }
   while (it.pages.size() < wanted) it.pages.push_back(take_page());
   it.length += count;

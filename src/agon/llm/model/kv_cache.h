@@ -39,6 +39,11 @@ class KvCache {
   /// Free pages that extend(sequence, count) takes.
   [[nodiscard]] int pages_for(int sequence, int count) const;
 
+  /// What the model computed at this position is not finite, and so nothing that sees it is to be trusted.
+  /// Known with the page, whoever shares it, until the position is written again.
+  void mark_lost(int sequence, int position);
+  [[nodiscard]] bool has_lost(int sequence) const;
+
   /// Holds a page of some sequence beyond the sequence's life, until it is released as often.
   void retain(std::int32_t page);
   void release(std::int32_t page);
@@ -77,7 +82,8 @@ class KvCache {
   CacheType type_ = CacheType::kF16;
   std::size_t key_bytes_ = 0, value_bytes_ = 0, page_stride_ = 0;
   std::vector<AlignedBytes> layers_;
-  std::vector<std::int32_t> users_;  // how many sequences and holders use a page
+  std::vector<std::int32_t> users_;      // how many sequences and holders use a page
+  std::vector<std::uint8_t> lost_from_;  // by page: its first slot that is lost, kPageTokens if none is
   std::vector<std::int32_t> free_;
   std::vector<Sequence> sequences_;
 };

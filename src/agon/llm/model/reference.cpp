@@ -209,7 +209,32 @@ Doubles ReferenceModel::hidden(std::span<const std::int32_t> tokens, int layer) 
   return out;
 }
 
+Doubles ReferenceModel::head(std::span<const std::int32_t> tokens) const {
+  AGON_CHECK(config_.head && !tokens.empty());
+  const std::size_t width = static_cast<std::size_t>(config_.embedding);
+  const Doubles states = hidden(tokens, config_.layer_count());
+  Doubles x(states.end() - static_cast<std::ptrdiff_t>(width), states.end());
+  rms_norm(x, tensors_.output_norm, config_.norm_epsilon);
+  const HeadTensors& head = tensors_.head;
+  if (head.dense) {
+    Doubles inner(head.dense.rows);
+    multiply(head.dense, x, 1, inner);
+    add_bias(inner, head.dense_bias);
+    for (double& value : inner) value = std::tanh(value);
+    x = std::move(inner);
+  }
+  if (head.output) {
+    Doubles outputs(head.output.rows);
+    multiply(head.output, x, 1, outputs);
+    add_bias(outputs, head.output_bias);
+    x = std::move(outputs);
+  }
+  if (config_.head.softmax) softmax_between(x, 0, x.size() - 1);
+  return x;
+}
+
 Doubles ReferenceModel::output(std::span<const double> hidden) const {
+  AGON_CHECK(config_.causal);
   const std::size_t width = static_cast<std::size_t>(config_.embedding), tokens = hidden.size() / width;
   AGON_CHECK(hidden.size() % width == 0);
   Doubles x(hidden.begin(), hidden.end());

@@ -34,6 +34,9 @@ class ReferenceModel {
   /// each: as many times V logits. For long texts: a few positions at a time need no giant buffer.
   [[nodiscard]] std::vector<double> output(std::span<const double> hidden) const;
 
+  /// The outputs of the classification head after the last of the tokens; the model must have one.
+  [[nodiscard]] std::vector<double> head(std::span<const std::int32_t> tokens) const;
+
   [[nodiscard]] const ModelConfig& config() const { return config_; }
 
  private:

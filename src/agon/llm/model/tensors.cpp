@@ -128,6 +128,21 @@ Status read_feed_forward(Finder& find, const std::string& block, const ModelConf
   return {};
 }
 
+Status read_head_tensors(Finder& find, const ModelConfig& config, HeadTensors& head) {
+  const Width embedding = static_cast<Width>(config.embedding),
+              labels = static_cast<Width>(config.head.labels);
+  if (config.head.dense) {
+    const Width rows = config.head.output ? embedding : labels;
+    AGON_TRY(find.matrix("cls.weight", embedding, rows, head.dense));
+    AGON_TRY(find.optional_vector("cls.bias", rows, head.dense_bias));
+  }
+  if (config.head.output) {
+    AGON_TRY(find.matrix("cls.output.weight", embedding, labels, head.output));
+    AGON_TRY(find.optional_vector("cls.output.bias", labels, head.output_bias));
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string shape_text(std::span<const std::uint64_t> shape) {
@@ -162,9 +177,13 @@ Result<ModelTensors> ModelTensors::read(const gguf::File& file, const ModelConfi
   ModelTensors tensors;
   Finder find(file);
   AGON_TRY(find.matrix("token_embd.weight", embedding, vocabulary, tensors.token_embedding));
-  tensors.output = tensors.token_embedding;
-  if (!config.tied_output) AGON_TRY(find.matrix("output.weight", embedding, vocabulary, tensors.output));
+  if (config.tied_output) {
+    tensors.output = tensors.token_embedding;
+  } else if (config.causal) {
+    AGON_TRY(find.matrix("output.weight", embedding, vocabulary, tensors.output));
+  }
   AGON_TRY(find.vector("output_norm.weight", embedding, tensors.output_norm));
+  AGON_TRY(read_head_tensors(find, config, tensors.head));
   tensors.layers.resize(config.layers.size());
   for (std::size_t i = 0; i < tensors.layers.size(); ++i) {
     const std::string block = fmt::format("blk.{}.", i);

@@ -91,13 +91,14 @@ Result<std::unique_ptr<Weights>> Weights::load(const gguf::File& file, Team& tea
       to.value_bias = reorder(from.value_bias, values);
       to.output_bias = std::move(from.output_bias);
     }
-    packer.add(tensors.output, weights->output_);
+    if (tensors.output) packer.add(tensors.output, weights->output_);
     AGON_TRY(packer.run(file, team, packed_path));
   } catch (const std::bad_alloc&) {
     return fail("not enough memory for the weights", file.path());
   }
   weights->output_norm_ = std::move(tensors.output_norm);
   weights->embedding_ = tensors.token_embedding;
+  weights->head_ = std::move(tensors.head);
   return weights;
 }
 

@@ -34,8 +34,8 @@ struct LayerWeights {
 class Weights {
  public:
   /// Repacks every matrix with the team's threads, or maps them from `packed_path` (see Packer). `file` must
-  /// outlive this: token embeddings are read from it. Pages of the mapping that are not needed any more are
-  /// given back.
+  /// outlive this: token embeddings and a classification head are read from it. Pages of the mapping that are
+  /// not needed any more are given back.
   static Result<std::unique_ptr<Weights>> load(const gguf::File& file, Team& team,
                                                const std::string& packed_path = {},
                                                const ConfigOptions& options = {});
@@ -44,8 +44,10 @@ class Weights {
   [[nodiscard]] const LayerWeights& layer(int index) const {
     return layers_[static_cast<std::size_t>(index)];
   }
+  /// Empty when the model is not causal.
   [[nodiscard]] const PackedMatrix& output() const { return output_; }
   [[nodiscard]] std::span<const float> output_norm() const { return output_norm_; }
+  [[nodiscard]] const HeadTensors& head() const { return head_; }
   /// The scaled embedding of a token, E floats.
   void embed(std::int32_t token, std::span<float> out) const;
   /// All matrices are F32 or F16, so that no product rounds its activations.
@@ -59,6 +61,7 @@ class Weights {
   PackedMatrix output_;
   std::vector<float> output_norm_;
   MatrixView embedding_;
+  HeadTensors head_;
 };
 
 }  // namespace agon::llm

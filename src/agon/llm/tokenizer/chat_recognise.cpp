@@ -1,197 +1,12 @@
-// Which family a chat template belongs to, and how it differs from its kin.
-//
-// Every family is described by the literals its templates print and the names they use. A template with one
-// more is refused. Then details are read from which of the literals are there, and from short runs of words.
+// Which family a chat template belongs to, and how it differs from its kin (chat_words.h).
 #include <algorithm>
-#include <array>
-#include <initializer_list>
-#include <span>
 
-#include "agon/llm/tokenizer/chat_template.h"
-#include "agon/llm/tokenizer/jinja_text.h"
-#include "agon/text/utf8.h"
+#include "agon/llm/tokenizer/chat_words.h"
 
 namespace agon::llm {
 namespace {
 
-using Kind = JinjaWord::Kind;
-using Texts = std::initializer_list<std::string_view>;
-using Names = std::span<const std::string_view>;
-
-constexpr std::string_view kAdvice =
-    "a template of the families chatml, llama2, llama3, mistral, gemma, phi3 or zephyr; --template "
-    "NAME uses one of these, --raw none";
-
-/// Names that templates of all families use.
-constexpr std::string_view kNames[] = {"messages",
-                                       "message",
-                                       "loop",
-                                       "first",
-                                       "last",
-                                       "index0",
-                                       "if",
-                                       "else",
-                                       "elif",
-                                       "endif",
-                                       "for",
-                                       "endfor",
-                                       "in",
-                                       "set",
-                                       "not",
-                                       "and",
-                                       "or",
-                                       "is",
-                                       "defined",
-                                       "none",
-                                       "role",
-                                       "content",
-                                       "system_message",
-                                       "loop_messages",
-                                       "add_generation_prompt",
-                                       "raise_exception",
-                                       "string",
-                                       "false",
-                                       "bos_token",
-                                       "namespace",
-                                       "ns",
-                                       "length"};
-/// Names around tools, which agon gives none of.
-constexpr std::string_view kToolNames[] = {"tools",
-                                           "tool",
-                                           "tool_calls",
-                                           "tool_call",
-                                           "function",
-                                           "name",
-                                           "arguments",
-                                           "tojson",
-                                           "custom_tools",
-                                           "tools_in_user_message",
-                                           "true",
-                                           "date_string",
-                                           "strftime_now",
-                                           "builtin_tools",
-                                           "reject",
-                                           "join",
-                                           "t",
-                                           "indent",
-                                           "first_user_message",
-                                           "arg_name",
-                                           "arg_val",
-                                           "items",
-                                           "mapping",
-                                           "iterable",
-                                           "user_messages",
-                                           "selectattr",
-                                           "list",
-                                           "index",
-                                           "key",
-                                           "val",
-                                           "out",
-                                           "id",
-                                           "tool_call_id",
-                                           "None",
-                                           "undefined",
-                                           "tool_results",
-                                           "available_tools",
-                                           "call_id",
-                                           "safe"};
-/// Literals that are compared with, or looked up.
-constexpr std::string_view kLiterals[] = {"",        "system",  "user",    "assistant",   "role",
-                                          "content", "tool",    "text",    "tool_calls",  "type",
-                                          "image",   "ipython", "equalto", "tool_results"};
-
-class Words {
- public:
-  /// message['role'] and message.role become one.
-  explicit Words(std::vector<JinjaWord> words) {
-    const auto closes = [&](std::size_t i) {
-      return i + 2 < words.size() && words[i].is(Kind::kOperator, "[") &&
-             words[i + 1].kind == Kind::kString && words[i + 2].is(Kind::kOperator, "]");
-    };
-    for (std::size_t i = 0; i < words.size(); ++i) {
-      const bool indexed =
-          !words_.empty() && (words_.back().kind == Kind::kName || words_.back().text == "]");
-      if (indexed && closes(i)) {
-        words_.push_back({Kind::kOperator, "."});
-        words_.push_back({Kind::kName, std::move(words[i + 1].text)});
-        i += 2;
-      } else {
-        words_.push_back(std::move(words[i]));
-      }
-    }
-  }
-
-  [[nodiscard]] bool has(Kind kind, std::string_view text) const {
-    return std::ranges::any_of(words_, [&](const JinjaWord& word) { return word.is(kind, text); });
-  }
-  [[nodiscard]] bool has_name(std::string_view name) const { return has(Kind::kName, name); }
-  [[nodiscard]] bool has_string(std::string_view text) const { return has(Kind::kString, text); }
-  /// True when these words stand in a row; "'x" is the literal x, letters are a name, others operators.
-  [[nodiscard]] bool has_run(Texts run) const { return find_run(run) != words_.size(); }
-  [[nodiscard]] std::size_t find_run(Texts run) const {
-    const auto matches = [](const JinjaWord& word, std::string_view wanted) {
-      if (wanted.starts_with('\'')) return word.is(Kind::kString, wanted.substr(1));
-      return word.text == wanted && (word.kind == Kind::kName || word.kind == Kind::kOperator);
-    };
-    return std::size_t(std::ranges::search(words_, run, matches).begin() - words_.begin());
-  }
-  [[nodiscard]] const std::vector<JinjaWord>& all() const { return words_; }
-
-  /// The first word that is neither in the lists nor `allowed` by a test of its literal; null when none.
-  template <class Allowed>
-  [[nodiscard]] const JinjaWord* foreign(std::initializer_list<Names> names, Allowed&& allowed) const {
-    for (std::size_t i = 0; i < words_.size(); ++i) {
-      const JinjaWord& word = words_[i];
-      const auto in = [&](Names texts) { return std::ranges::find(texts, word.text) != texts.end(); };
-      if (word.kind == Kind::kName) {
-        if (!in(kNames) && !std::ranges::any_of(names, in)) return &word;
-      } else if (word.kind == Kind::kString) {
-        const bool complaint = i >= 2 && words_[i - 2].is(Kind::kName, "raise_exception");
-        if (!complaint && !in(kLiterals) && !allowed(word.text)) return &word;
-      }
-    }
-    return nullptr;
-  }
-  /// Text outside of tags other than `allowed`.
-  [[nodiscard]] const JinjaWord* stray_text(std::string_view allowed = "") const {
-    for (const JinjaWord& word : words_)
-      if (word.kind == Kind::kText && (allowed.empty() || word.text != allowed)) return &word;
-    return nullptr;
-  }
-
- private:
-  std::vector<JinjaWord> words_;
-};
-
-bool one_of(std::string_view text, Texts texts) { return std::ranges::find(texts, text) != texts.end(); }
-bool begins_with_one(std::string_view text, Texts texts) {
-  return std::ranges::any_of(texts, [&](std::string_view start) { return text.starts_with(start); });
-}
-
-bool alternates(const Words& words) {
-  return words.has_name("raise_exception") &&
-         (words.has_run({"loop", ".", "index0", "%", "2"}) || words.has_run({"ns", ".", "index", "%", "2"}));
-}
-
-std::unexpected<Error> refuse(std::string_view resembles, const JinjaWord* because) {
-  Error error;
-  error.message = "tokenizer.chat_template is not one that agon knows";
-  if (!resembles.empty()) error.message += "; it resembles " + std::string(resembles);
-  if (because != nullptr) {
-    std::string text = because->text.substr(0, 40);
-    repair_utf8(text);
-    std::ranges::replace(text, '\n', ' ');
-    error.message += " but for '" + text + "'";
-  }
-  error.expected = kAdvice;
-  return std::unexpected(std::move(error));
-}
-
-const JinjaWord* first_of(std::initializer_list<const JinjaWord*> candidates) {
-  for (const JinjaWord* word : candidates)
-    if (word != nullptr) return word;
-  return nullptr;
-}
+using namespace chat;
 
 Result<ChatStyle> chatml(const Words& words) {
   constexpr std::string_view kSystem = "<|im_start|>system\n", kEnd = "<|im_end|>\n";
@@ -230,21 +45,51 @@ Result<ChatStyle> chatml(const Words& words) {
       "multi_step_tool", "last_query_index", "index",    "reasoning_content",
       "enable_thinking", "startswith",       "endswith", "split",
       "strip",           "lstrip",           "rstrip"};
+  // QwQ: answers but the last are shown without their thoughts.
+  constexpr std::string_view kDropNames[] = {"split", "lstrip", "enable_thinking"};
+  const bool drops =
+      !style.thinking && words.has_run({"if", "not", "loop", ".", "last"}) &&
+      words.has_run({"set", "content", "=", "message", ".", "content", ".",      "split", "(",   "'</think>",
+                     ")",   "[",       "-", "1",       "]", ".",       "lstrip", "(",     "'\n", ")"});
+  if (drops) style.thoughts = ChatStyle::Thoughts::kInLastAnswer;
+  const auto known_or_thoughts = [&](std::string_view text) {
+    return known(text) || (drops && text == "</think>");
+  };
   const JinjaWord* wrong =
-      first_of({words.foreign({kToolNames, style.thinking ? Names(kThinkingNames) : Names()}, known),
+      first_of({words.foreign({kToolNames, style.thinking ? Names(kThinkingNames) : Names(),
+                               drops ? Names(kDropNames) : Names()},
+                              known_or_thoughts),
                 words.stray_text()});
   if (wrong != nullptr) return refuse(style.family, wrong);
+  // Qwen1.5: the last turn's end is only there where an answer is asked for, and none is asked for behind
+  // one.
+  style.open_end = words.has_run(
+      {"(", "loop", ".", "last", "and", "add_generation_prompt", ")", "or", "not", "loop", ".", "last"});
+  style.generate_after_user_only = words.has_run({"if", "add_generation_prompt", "and", "messages", "[", "-",
+                                                  "1", "]", ".", "role", "!", "=", "'assistant"});
+  if (style.open_end != words.has_run({"'<|im_start|>", "+", "message", ".", "role", "+", "'\n", "+",
+                                       "message", ".", "content", "if"}))
+    return refuse(style.family, nullptr);
   if (!words.has_name("add_generation_prompt") || !words.has_run({"for", "message", "in", "messages"}) ||
       !(words.has_run({"'<|im_start|>", "+", "message", ".", "role", "+", "'\n", "+", "message", ".",
                        "content", "+", "'<|im_end|>\n"}) ||
-        (style.thinking && words.has_run({"'<|im_start|>", "+", "message", ".", "role", "+", "'\n", "+",
-                                          "content", "+", "'<|im_end|>\n"}))))
+        ((style.thinking || drops) && words.has_run({"'<|im_start|>", "+", "message", ".", "role", "+", "'\n",
+                                                     "+", "content", "+", "'<|im_end|>\n"})) ||
+        style.open_end))
     return refuse(style.family, nullptr);
   if (style.thinking &&
       !words.has_run({"'\n<think>\n", "+", "reasoning_content", ".", "strip", "(", "'\n", ")", "+",
                       "'\n</think>\n\n", "+", "content", ".", "lstrip", "(", "'\n", ")"}))
     return refuse(style.family, nullptr);
   if (words.has_string("<|im_start|>assistant\n<think>\n")) style.generation_suffix = "<think>\n";
+  if (drops) {
+    // Perhaps with a switch that nobody has set.
+    if (words.has_run({"if", "add_generation_prompt", "'<|im_start|>assistant\n<think>\n", "if", "not",
+                       "enable_thinking", "'</think>", "endif", "endif"}))
+      style.generation_suffix += "</think>";
+    else if (!words.has_run({"if", "add_generation_prompt", "'<|im_start|>assistant\n<think>\n", "endif"}))
+      return refuse(style.family, nullptr);
+  }
   return style;
 }
 
@@ -278,96 +123,6 @@ Result<ChatStyle> llama3(const Words& words) {
     return refuse(style.family, nullptr);
   style.trim = words.has_run({"message", ".", "content", "|", "trim"});
   style.always_generate = !words.has_name("add_generation_prompt");
-  return style;
-}
-
-Result<ChatStyle> instructions(const Words& words) {  // Llama 2 and Mistral
-  ChatStyle style;
-  const bool llama2 = words.has_string("<<SYS>>\n");
-  style.family = llama2 ? "llama2" : "mistral";
-  std::string_view open, close;
-  for (const JinjaWord& word : words.all()) {
-    if (word.kind != Kind::kString) continue;
-    if (one_of(word.text, {"[INST]", "[INST] ", " [INST] "})) {
-      if (!open.empty() && open != word.text) return refuse(style.family, &word);
-      open = word.text;
-    } else if (one_of(word.text, {"[/INST]", " [/INST]"})) {
-      if (!close.empty() && close != word.text) return refuse(style.family, &word);
-      close = word.text;
-    }
-  }
-  if (open.empty() || close.empty()) return refuse(style.family, nullptr);
-  style.open = open;
-  style.close = close;
-  // A default system message: {% set system_message = '...' %}, behind "true == true".
-  if (const std::size_t at = words.find_run({"set", "system_message", "="});
-      llama2 && words.has_run({"elif", "true", "=", "=", "true"}))
-    for (std::size_t i = at; i + 3 < words.all().size(); ++i)
-      if (words.all()[i].is(Kind::kName, "system_message") && words.all()[i + 1].text == "=" &&
-          words.all()[i + 2].kind == Kind::kString)
-        style.default_system = words.all()[i + 2].text;
-  const bool unused_default = llama2 && words.has_run({"elif", "false", "=", "=", "true"});
-  const auto known = [&](std::string_view text) {
-    if (one_of(text, {open, close, " ", "\n\n"})) return true;
-    if (llama2)
-      return one_of(text, {"<<SYS>>\n", "\n<</SYS>>\n\n", "<<SYS>>"}) || unused_default ||
-             (!style.default_system.empty() && text == style.default_system);
-    return words.has_name("tools") && one_of(text, {"[AVAILABLE_TOOLS][",
-                                                    "[AVAILABLE_TOOLS] [",
-                                                    "[/AVAILABLE_TOOLS]",
-                                                    "[TOOL_CALLS][",
-                                                    "[TOOL_CALLS] [",
-                                                    "[TOOL_RESULTS]{\"content\": ",
-                                                    "[TOOL_RESULTS] {\"content\": ",
-                                                    "}[/TOOL_RESULTS]",
-                                                    "\"}[/TOOL_RESULTS]",
-                                                    "{\"type\": \"function\", \"function\": {",
-                                                    "\"",
-                                                    "\": \"",
-                                                    "\": ",
-                                                    ", ",
-                                                    "}}",
-                                                    "]",
-                                                    "return",
-                                                    ", \"id\": \"",
-                                                    "\"}",
-                                                    "\"call_id\": \"",
-                                                    "function",
-                                                    "id",
-                                                    "tool_call_id"});
-  };
-  constexpr std::string_view kMore[] = {"eos_token", "strip", "trim", "true"};
-  const JinjaWord* wrong = first_of({words.foreign({kMore, kToolNames}, known), words.stray_text()});
-  if (wrong != nullptr) return refuse(style.family, wrong);
-  if (!words.has_name("eos_token")) return refuse(style.family, nullptr);
-
-  const bool reads_system = words.has_run({"set", "system_message", "="});
-  style.alternate = alternates(words);
-  style.bos_each_turn = words.has_run({"bos_token", "+", "'[INST] "});
-  if (words.has_run({"eos_token", "+", "' "})) style.answer_suffix = " ";
-  if (llama2) {
-    // ' ' + content.strip() + ' ' + eos_token
-    style.system = ChatStyle::System::kFirstUser;
-    if (!words.has_run({"'[INST] ", "+", "content", ".", "strip", "(", ")", "+", "' [/INST]"}) ||
-        !words.has_run({"' ", "+", "content", ".", "strip", "(", ")", "+", "' ", "+", "eos_token"}))
-      return refuse(style.family, nullptr);
-    style.trim = style.trim_answer = true;
-    style.answer_prefix = " ";
-    style.newline = " ";  // between the answer and eos
-    return style;
-  }
-  style.newline = "";
-  if (!words.has_run({"+", "message", ".", "content", "+"})) return refuse(style.family, nullptr);
-  if (words.has_run({"' ", "+", "message", ".", "content"})) style.answer_prefix = " ";
-  style.trim_answer = words.has_run({"message", ".", "content", "|", "trim", "+", "eos_token"});
-  if (words.has_name("strip") || (words.has_name("trim") && !style.trim_answer))
-    return refuse(style.family, nullptr);
-  style.system = !reads_system ? ChatStyle::System::kRefused
-                 : words.has_run({"loop", ".", "last", "and", "system_message"})
-                     ? ChatStyle::System::kLastUser
-                     : ChatStyle::System::kFirstUser;
-  if (reads_system && !words.has_run({"+", "system_message", "+", "'\n\n", "+"}))
-    return refuse(style.family, nullptr);
   return style;
 }
 
@@ -456,12 +211,14 @@ Result<ChatStyle> recognise_chat_template(std::string_view jinja) {
              word.text.find(mark) != std::string::npos;
     });
   };
+  if (prints("Reasoning Mode: ")) return recognise_smollm3(words);
   if (prints("<|im_start|>")) return chatml(words);
   if (prints("<|start_header_id|>")) return llama3(words);
-  if (prints("[INST]")) return instructions(words);
+  if (prints("[INST]")) return recognise_instructions(words);
   if (prints("<start_of_turn>")) return gemma(words);
   if (prints("<|end|>")) return phi3(words);
   if (prints("<|assistant|>") && words.has_name("eos_token")) return zephyr(words);
+  if (prints("<\uff5cUser\uff5c>") || prints("User: ")) return recognise_deepseek(words);
   return refuse("", nullptr);
 }
 

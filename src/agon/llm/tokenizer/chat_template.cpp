@@ -38,6 +38,31 @@ std::string_view without_newlines(std::string_view text, bool left, bool right) 
   return text;
 }
 
+std::string replaced(std::string text, std::string_view what) {
+  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at))
+    text.erase(at, what.size());
+  return text;
+}
+
+std::string_view without_thoughts(std::string_view text, ChatStyle::Thoughts thoughts, bool last) {
+  constexpr std::string_view kEnd = "</think>";
+  const bool to_first = thoughts == ChatStyle::Thoughts::kDroppedToFirstEnd;
+  const std::size_t end = to_first ? text.find(kEnd) : text.rfind(kEnd);
+  switch (thoughts) {
+    case ChatStyle::Thoughts::kKept:
+      return text;
+    case ChatStyle::Thoughts::kInLastAnswer:
+      if (last) return text;
+      if (end != std::string_view::npos) text.remove_prefix(end + kEnd.size());
+      return without_newlines(text, true, false);
+    case ChatStyle::Thoughts::kDropped:
+    case ChatStyle::Thoughts::kDroppedToFirstEnd:
+      if (end != std::string_view::npos) text.remove_prefix(end + kEnd.size());
+      return text;
+  }
+  return text;
+}
+
 std::unexpected<Error> refuse(std::string message, std::string expected = {}) {
   Error error;
   error.message = "chat template: " + std::move(message);
@@ -73,6 +98,10 @@ class Renderer {
       gemma(all);
     } else if (style_.family == "phi3") {
       phi3(messages);
+    } else if (style_.family == "smollm3") {
+      smollm3(all);
+    } else if (style_.family == "deepseek") {
+      deepseek(messages);
     } else {
       zephyr(messages);
     }
@@ -103,11 +132,14 @@ class Renderer {
       add({"<|im_start|>", messages[i].role, "\n"});
       if (style_.thinking && messages[i].role == "assistant")
         answer_with_thoughts(messages[i].content, i > last_query, i + 1 == messages.size());
+      else if (messages[i].role == "assistant")
+        add({without_thoughts(messages[i].content, style_.thoughts, i + 1 == messages.size())});
       else
         add({messages[i].content});
-      add({"<|im_end|>\n"});
+      if (!style_.open_end || generate_ || i + 1 < messages.size()) add({"<|im_end|>\n"});
     }
-    if (generate_) add({"<|im_start|>assistant\n", style_.generation_suffix});
+    const bool answered = style_.generate_after_user_only && messages.back().role == "assistant";
+    if (generate_ && !answered) add({"<|im_start|>assistant\n", style_.generation_suffix});
   }
 
   /// Qwen3: what stands between <think> and </think> is shown only in answers to the last question.
@@ -141,13 +173,67 @@ class Renderer {
     if (generate_) add({"<|start_header_id|>assistant<|end_header_id|>\n\n"});
   }
 
+  void smollm3(const Conversation& all) {
+    bool thinks = true;
+    std::string system;
+    if (all.system) {
+      thinks = all.system->find("/no_think") == std::string::npos;
+      system = replaced(replaced(*all.system, "/no_think"), "/think");
+      system.resize(trimmed("." + system).size() - 1);  // at the end only
+    }
+    if (system.empty()) system = thinks ? style_.default_system : style_.default_without_thoughts;
+    add({"<|im_start|>system\n## Metadata\n\nKnowledge Cutoff Date: June 2025\nReasoning Mode: ",
+         thinks ? "/think" : "/no_think", "\n\n## Custom Instructions\n\n", system, "\n\n<|im_end|>\n"});
+    const std::string_view thoughts = thinks ? "" : "<think>\n\n</think>\n";
+    for (const ChatMessage& message : all.turns) {
+      add({"<|im_start|>", message.role, "\n"});
+      if (message.role == "assistant")
+        add({thoughts, without_newlines(message.content, true, false)});
+      else
+        add({message.content});
+      add({"<|im_end|>\n"});
+    }
+    if (generate_) add({"<|im_start|>assistant\n", thoughts});
+  }
+
+  void deepseek(std::span<const ChatMessage> messages) {
+    const bool in_place = style_.system == System::kTurn;
+    bool first = true;
+    for (const ChatMessage& message : messages) {
+      if (in_place || message.role != "system") continue;
+      add({first ? "" : "\n\n", message.content});
+      first = false;
+    }
+    bool after_user = false;
+    for (const ChatMessage& message : messages) {
+      if (message.role == "system") {
+        if (in_place) add({message.content, style_.system_close});
+        continue;
+      }
+      if (message.role == "user") {
+        add({style_.open, message.content, style_.close});
+      } else {
+        if (!style_.answer_follows_user || after_user) add({style_.answer_prefix});
+        add({without_thoughts(message.content, style_.thoughts, false),
+             style_.answer_suffix.empty() ? style_.eos : style_.answer_suffix});
+      }
+      after_user = message.role == "user";
+    }
+    if (generate_ && (!style_.generate_after_user_only || after_user)) add({style_.generation});
+  }
+
   void instructions(const Conversation& all) {
     const bool llama2 = style_.family == "llama2";
+    const bool turn = !style_.system_open.empty();
     std::optional<std::string> system = all.system;
     if (!system && !style_.default_system.empty()) system = style_.default_system;
+    if (turn && system) add({style_.system_open, *system, style_.system_close});
+    if (turn) system = std::nullopt;
     for (std::size_t i = 0; i < all.turns.size(); ++i) {
       const ChatMessage& message = all.turns[i];
-      if (message.role == "user") {
+      if (message.role == "system") {
+        add({style_.system_open, message.content, style_.system_close});
+      } else if (message.role == "user") {
         if (style_.bos_each_turn && i > 0) add({style_.bos});
         const bool here = system && (style_.system == System::kLastUser ? i + 1 == all.turns.size() : i == 0);
         std::string text;
@@ -266,9 +352,11 @@ Result<std::string> ChatTemplate::render(std::span<const ChatMessage> messages,
       return refuse(place + " has the role '" + role + "'", "system, user or assistant");
     if (role != "system") continue;
     if (style_.system == System::kRefused) return refuse(place + ": this model takes no system message");
-    if (i > 0 && style_.system != System::kTurn)
-      return refuse(place + " is a system message", "the system message first, if any");
+    const bool anywhere = style_.system == System::kTurn || style_.system == System::kCollected;
+    if (i > 0 && !anywhere) return refuse(place + " is a system message", "the system message first, if any");
   }
+  if (style_.dated_default && messages.front().role != "system")
+    return refuse("without a system message the template prints one with today's date", "a system message");
   if (style_.system == System::kLastUser && messages.front().role == "system" &&
       messages.back().role != "user")
     return refuse("a system message goes before the last message", "a user message at the end");

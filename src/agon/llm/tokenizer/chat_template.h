@@ -20,10 +20,20 @@ struct ChatMessage {
 struct ChatStyle {
   /// Where a system message goes.
   enum class System : std::uint8_t {
-    kTurn,       ///< A turn of its own.
-    kFirstUser,  ///< Before the first user message, inside its turn.
-    kLastUser,   ///< Before the last message, when that is the user's.
+    kTurn,          ///< A turn of its own.
+    kFirstTurn,     ///< The same, only before all others.
+    kFirstUser,     ///< Before the first user message, inside its turn.
+    kLastUser,      ///< Before the last message, when that is the user's.
+    kCollected,     ///< All of them before the first turn, wherever they stood.
+    kOneCollected,  ///< The same, but only one is taken.
     kRefused,
+  };
+  /// What becomes of the thoughts in answers that were given: all up to "</think>".
+  enum class Thoughts : std::uint8_t {
+    kKept,
+    kInLastAnswer,       ///< Kept in the last message only (QwQ).
+    kDropped,            ///< Up to the last "</think>" (DeepSeek R1).
+    kDroppedToFirstEnd,  ///< Up to the first (DeepSeek V3.1).
   };
   std::string family;
   std::string bos = "<s>", eos = "</s>";  ///< Texts of these tokens, for turns that begin or end with them.
@@ -32,11 +42,20 @@ struct ChatStyle {
   std::string system_end = "\n\n";  ///< Between a system message and the user's, inside one turn.
   bool alternate = false;           ///< User and assistant must take turns, the user first.
   bool trim = false;                ///< White space around messages is dropped.
-  bool always_generate = false;     ///< The start of the answer is there whether asked for or not.
+  Thoughts thoughts = Thoughts::kKept;
+  /// The template prints a default system message with today's date in it, where none is given: agon asks for
+  /// one.
+  bool dated_default = false;
+  bool always_generate = false;  ///< The start of the answer is there whether asked for or not.
   // ChatML
   bool thinking = false;          ///< Qwen3: thoughts are dropped from past answers, and shown in the last.
   std::string generation_suffix;  ///< Begins the answer, behind its role ("<think>\n").
-  // Llama 2 and Mistral
+  bool open_end = false;          ///< The last turn ends only where an answer is asked for (Qwen1.5).
+  // SmolLM3
+  std::string default_without_thoughts;  ///< The default system message where no thoughts are wanted.
+  // Llama 2, Mistral and DeepSeek
+  std::string system_open, system_close;             ///< Around a system message that is a turn of its own.
+  std::string generation;                            ///< Starts the answer.
   std::string open = "[INST] ", close = " [/INST]";  ///< Around a user message.
   std::string answer_prefix, answer_suffix;          ///< Around an answer; its eos is between.
   bool bos_each_turn = false;
@@ -52,7 +71,9 @@ struct ChatStyle {
 };
 
 /// A template of a known family. The Jinja text in the file is recognised, not executed: a stranger's program
-/// is never run. Families: ChatML (SmolLM2, Qwen2, Qwen3), Llama 2, Llama 3, Mistral, Gemma, Phi 3, Zephyr.
+/// is never run. Families: ChatML (SmolLM2, Qwen1.5 to Qwen3, QwQ), SmolLM3, Llama 2, Llama 3, Mistral (all
+/// versions), Gemma, Phi 3, Zephyr, DeepSeek (V2 to V3.1, R1). Conversations here use no tools, so that what
+/// a template does for them is passed over.
 ///
 /// Recognised means: every literal and every name in the text is one that the family's templates are made of,
 /// so that a template that prints anything else, or computes anything else, is refused.

@@ -41,6 +41,7 @@ bool may_refuse(const ChatStyle& style, const std::vector<ChatMessage>& messages
     if (messages[i].role == "system" &&
         (style.system == System::kRefused || (i > 0 && style.system != System::kTurn)))
       return true;
+  if (style.dated_default && messages.front().role != "system") return true;
   return style.system == System::kLastUser && messages.front().role == "system" &&
          messages.back().role != "user";
 }
@@ -72,9 +73,9 @@ TEST(ChatTemplate, RendersAsJinja) {
       }
     }
   }
-  EXPECT_EQ(families,
-            (std::set<std::string>{"chatml", "llama2", "llama3", "mistral", "gemma", "phi3", "zephyr"}));
-  EXPECT_GT(compared, 700);
+  EXPECT_EQ(families, (std::set<std::string>{"chatml", "llama2", "llama3", "mistral", "gemma", "phi3",
+                                             "zephyr", "smollm3", "deepseek"}));
+  EXPECT_GT(compared, 1100);
   EXPECT_LT(refused, compared / 8);
 }
 
@@ -110,7 +111,8 @@ TEST(ChatTemplate, EveryMarkMatters) {
   const std::vector<ChatMessage> messages = {
       {"system", "s"}, {"user", "u"}, {"assistant", "a"}, {"user", "v"}};
   int tried = 0, taken = 0;
-  for (const char* name : {"SmolLM2", "Qwen2.5", "Qwen3", "Llama 3", "Llama 3.1", "Zephyr", "Phi 3.5 mini"}) {
+  for (const char* name : {"SmolLM2", "Qwen2.5", "Qwen3", "Llama 3", "Llama 3.1", "Zephyr", "Phi 3.5 mini",
+                           "Qwen1.5", "QwQ", "SmolLM3"}) {
     const std::string text = templates[name];
     const std::string original = *ChatTemplate::read(with_template(text))->render(messages, true);
     for (std::size_t at = text.find("<|"); at != std::string::npos; at = text.find("<|", at + 1), ++tried) {
@@ -124,6 +126,48 @@ TEST(ChatTemplate, EveryMarkMatters) {
   }
   EXPECT_GT(tried, 50);
   EXPECT_LE(taken, 5);
+}
+
+// The same with every mark of the families whose marks look otherwise.
+TEST(ChatTemplate, EveryOtherMarkMatters) {
+  const json templates = read_json("chat_templates.json")["known"];
+  const std::vector<ChatMessage> messages = {
+      {"system", "s"}, {"user", "u"}, {"assistant", "<think>t</think>a"}, {"user", "v"}};
+  int tried = 0, taken = 0;
+  for (const auto& [name, mark] :
+       std::vector<std::pair<std::string, std::string>>{{"DeepSeek V3", "<\uff5c"},
+                                                        {"DeepSeek R1", "<\uff5c"},
+                                                        {"DeepSeek V3.1", "<\uff5c"},
+                                                        {"DeepSeek V3.1", "</"},
+                                                        {"DeepSeek R1", "</"},
+                                                        {"Mistral v7", "["},
+                                                        {"Devstral", "["},
+                                                        {"SmolLM3", "/"},
+                                                        {"SmolLM3", "#"}}) {
+    const std::string text = templates[name];
+    const std::string original = *ChatTemplate::read(with_template(text))->render(messages, true);
+    for (std::size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at + 1), ++tried) {
+      std::string changed = text;
+      changed.insert(at, "~");
+      const auto chat = ChatTemplate::read(with_template(changed));
+      if (!chat) continue;
+      ++taken;
+      EXPECT_EQ(chat->render(messages, true).value_or("refused"), original) << name << " with ~ at " << at;
+    }
+  }
+  EXPECT_GT(tried, 100);
+  EXPECT_LT(taken, tried);
+}
+
+TEST(ChatTemplate, ADateIsNotGuessed) {
+  const json templates = read_json("chat_templates.json")["known"];
+  const auto chat = ChatTemplate::read(with_template(templates["Mistral Small 3.2"]));
+  ASSERT_TRUE(chat) << chat.error().to_string();
+  const auto without = chat->render(std::vector<ChatMessage>{{"user", "x"}}, true);
+  ASSERT_FALSE(without);
+  EXPECT_NE(without.error().to_string().find("today's date"), std::string::npos);
+  EXPECT_EQ(*chat->render(std::vector<ChatMessage>{{"system", "s"}, {"user", "x"}}, true),
+            "[SYSTEM_PROMPT]s[/SYSTEM_PROMPT][INST]x[/INST]");
 }
 
 TEST(ChatTemplate, ByName) {

@@ -170,7 +170,7 @@ Result<std::vector<AnswerBlock>> AnswerReader::read(std::span<const Vote> votes,
 
   std::vector<AnswerBlock> out;
   for (const Kept& k : kept_) {
-    AnswerBlock block{.name = k.block, .width = k.width, .values = {}};
+    AnswerBlock block{k.block, k.width, {}};
     block.values.resize(2 * votes.size() * k.width);
     for (std::size_t i = 0; i < votes.size(); ++i)
       for (std::size_t s = 0; s < 2; ++s) {

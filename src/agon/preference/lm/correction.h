@@ -22,7 +22,6 @@ namespace agon {
 /// Numbers of one kind about both answers of every vote: values[(2 * vote + side) * width + j], side 0 is A.
 struct AnswerBlock {
   std::string name;         ///< "states"
-  std::string description;  ///< "hidden states after layer 10, mean over the answer"
   std::size_t width = 0;
   std::vector<float> values;
 
