@@ -69,8 +69,8 @@ TEST(ModelFile, SaysWhatIsWrong) {
   EXPECT_THAT(error_of(""), HasSubstr("m.agon: not a model of agon"));
   EXPECT_THAT(error_of("id,prompt\n"), HasSubstr("not a model of agon"));
   EXPECT_THAT(error_of("agon-pref"), HasSubstr("cut off inside its header"));
-  EXPECT_THAT(with(16, std::string_view("\x02\0\0\0", 4)),
-              HasSubstr("format 2 is newer than this program reads"));
+  EXPECT_THAT(with(16, std::string_view("\x03\0\0\0", 4)),
+              HasSubstr("format 3 is newer than this program reads"));
   EXPECT_THAT(with(16, std::string_view("\0\0\0\0", 4)), HasSubstr("header of the model is damaged"));
   EXPECT_THAT(with(20, "\x01"), HasSubstr("header of the model is damaged"));
   EXPECT_THAT(with(200, "\xFF"), HasSubstr("checksum does not match"));

@@ -13,6 +13,7 @@
 #include "agon/data/submission.h"
 #include "agon/preference/evaluation.h"
 #include "agon/preference/influence.h"
+#include "agon/preference/lm/model_gains.h"
 #include "agon/report/number.h"
 #include "common.h"
 #include "lm_features.h"
@@ -53,14 +54,17 @@ Status run(const CLI::App& app, const EvaluateCommand& c) {
   set_thread_count(c.common.threads);
   const Progress progress = c.common.quiet ? Progress{} : terminal_progress();
   AGON_ASSIGN(PreferenceModel model, load_model(c.model));
-  AGON_ASSIGN(const auto language_model, attach_lm(app, model, c.model, c.lm, c.common.threads, c.html));
+  std::shared_ptr<AnswerReader> language_model;
+  if (c.predictions.empty()) {
+    AGON_ASSIGN(language_model, attach_lm(app, model, c.model, c.lm, c.common.threads, c.html));
+  }
   AGON_ASSIGN(VoteSet set, read_votes({VoteFile{.path = c.file}}, c.read, progress));
   std::erase_if(set.votes, [](const Vote& v) { return v.outcome == Outcome::kUnknown; });
   if (set.votes.empty()) return fail("no labelled votes", c.file);
   std::vector<Prediction> predictions, prior, length_only;
   if (c.predictions.empty()) {
     if (progress) progress("predict", 0, 1);
-    AGON_ASSIGN(predictions, model.predict(set.votes));
+    AGON_ASSIGN(predictions, model.predict(set.votes, progress));
   } else {
     AGON_ASSIGN(predictions, submitted(c.predictions, set.votes, c.file));
   }
@@ -80,6 +84,13 @@ Status run(const CLI::App& app, const EvaluateCommand& c) {
   }
   for (auto& fact : file_facts(set.sources)) facts.push_back(std::move(fact));
   for (auto& fact : run_facts(c.common)) facts.push_back(std::move(fact));
+  ModelGains gains;
+  if (language_model) {
+    AGON_ASSIGN(gains, model_gains(model, set.votes, clusters));
+    for (auto& fact : lm_facts(language_model->spec())) facts.push_back(std::move(fact));
+    for (const std::string& line : block_lines(gains.gains))
+      facts.emplace_back("brought by the language model", line);
+  }
   if (!c.json.empty()) AGON_TRY(write_file(c.json, evaluation_json(evaluation, facts)));
   if (!c.html.empty()) {
     ReportData report;
@@ -90,18 +101,30 @@ Status run(const CLI::App& app, const EvaluateCommand& c) {
     report.votes = set.votes;
     report.predictions = predictions;
     report.provenance = facts;
+    if (language_model)
+      report.language_model = {.name = language_model->spec().name,
+                               .gains = gains.gains,
+                               .log_loss_without = gains.log_loss_without,
+                               .votes_read = language_model->votes_read(),
+                               .seconds = language_model->seconds()};
     if (c.predictions.empty()) {
       AGON_ASSIGN(report.importances, importances(model, set.votes, c.common.seed));
       AGON_ASSIGN(report.effects, effect_curves(model, set.votes, report.importances, 8));
     }
     AGON_TRY(write_file(c.html, render_report(report)));
   }
+  AGON_TRY(finish_lm(language_model.get(), c.lm, c.common.quiet));
   if (c.common.quiet) return {};
   finish_progress();
   print_counts(set.sources);
   std::string text = fmt::format("{} on {} votes of {}:\n\n", c.predictions.empty() ? c.model : c.predictions,
                                  format_count(set.votes.size()), c.file);
   text += evaluation_text(evaluation, evaluation_text_options());
+  if (language_model) {
+    text += fmt::format("\nThe language model {}; without it the log loss is {}:\n",
+                        language_model->spec().name, format_fixed(gains.log_loss_without, 4));
+    for (const std::string& line : block_lines(gains.gains)) text += "  " + line + "\n";
+  }
   if (!c.html.empty()) text += fmt::format("\nreport  {}\n", c.html);
   return print(text);
 }

@@ -32,15 +32,17 @@ std::vector<std::string> parts_of(const std::string& list) {
 }
 
 Result<std::vector<std::string>> blocks_of(const std::string& list) {
-  std::vector<std::string> blocks = list == "all" ? std::vector<std::string>{"states", "last", "likelihood", "ratio", "verdict"}
-                                                  : parts_of(list);
+  std::vector<std::string> blocks =
+      list == "all" ? std::vector<std::string>{"states", "last", "likelihood", "ratio", "verdict"}
+                    : parts_of(list);
   std::ranges::sort(blocks);
   blocks.erase(std::ranges::unique(blocks).begin(), blocks.end());
   const auto unknown = std::ranges::find_if(blocks, [](const std::string& b) {
     return std::ranges::find(answer_blocks::kAll, b) == std::end(answer_blocks::kAll);
   });
   if (unknown != blocks.end() || blocks.empty())
-    return wrong_call(fmt::format("--lm-blocks {}: {}", list, blocks.empty() ? "names no block" : "no block '" + *unknown + "'"),
+    return wrong_call(fmt::format("--lm-blocks {}: {}", list,
+                                  blocks.empty() ? "names no block" : "no block '" + *unknown + "'"),
                       fmt::format("some of {}, or all", fmt::join(answer_blocks::kAll, ", ")));
   return blocks;
 }
@@ -51,7 +53,8 @@ Result<std::vector<int>> layers_of(const std::string& list) {
     int layer = -1;
     const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), layer);
     if (error != std::errc() || end != part.data() + part.size() || layer < 0)
-      return wrong_call(fmt::format("--lm-layers {}: '{}' is no layer", list, part), "numbers from 0, as in 10,20");
+      return wrong_call(fmt::format("--lm-layers {}: '{}' is no layer", list, part),
+                        "numbers from 0, as in 10,20");
     layers.push_back(layer);
   }
   std::ranges::sort(layers);
@@ -92,7 +95,8 @@ Result<std::unique_ptr<AnswerReader>> open_reader(const CLI::App& app, const LmF
 Result<std::string> find_file(const AnswerSpec& spec, const std::string& predictor) {
   namespace fs = std::filesystem;
   const fs::path name = fs::path(spec.location).filename();
-  std::vector<fs::path> places{spec.location, fs::path(predictor).parent_path() / name, name, fs::path("models") / name};
+  std::vector<fs::path> places{spec.location, fs::path(predictor).parent_path() / name, name,
+                               fs::path("models") / name};
   std::string other;
   for (const fs::path& place : places) {
     std::error_code none;
@@ -101,12 +105,17 @@ Result<std::string> find_file(const AnswerSpec& spec, const std::string& predict
     if (hash == spec.key) return place.string();
     if (other.empty()) other = place.string();
   }
-  const std::string expected = fmt::format("the file that it was trained with, SHA-256 {} (--lm FILE)", spec.key);
+  const std::string expected =
+      fmt::format("the file that it was trained with, SHA-256 {} (--lm FILE)", spec.key);
   if (!other.empty())
-    return std::unexpected(Error{.message = "this is not the language model that the predictor was trained with",
-                                 .file = other, .expected = expected});
-  return std::unexpected(Error{.message = fmt::format("the predictor needs the language model {}, which is not here", spec.name),
-                               .file = predictor, .expected = expected});
+    return std::unexpected(
+        Error{.message = "this is not the language model that the predictor was trained with",
+              .file = other,
+              .expected = expected});
+  return std::unexpected(
+      Error{.message = fmt::format("the predictor needs the language model {}, which is not here", spec.name),
+            .file = predictor,
+            .expected = expected});
 }
 
 }  // namespace
@@ -115,8 +124,10 @@ void add_lm_options(CLI::App& app, LmFeatureOptions& o) {
   const auto add = [&](const char* name, auto& value, const char* what, const char* type) {
     return app.add_option(name, value, what)->type_name(type)->group("Language model");
   };
-  add("--lm", o.model, "A language model that reads the answers: a GGUF file, or a server's http://HOST:PORT/v1", "MODEL");
-  add("--lm-cache", o.cache, "Folder where what it found is kept, or 'none'; ~/.cache/agon when not given", "FOLDER");
+  add("--lm", o.model,
+      "A language model that reads the answers: a GGUF file, or a server's http://HOST:PORT/v1", "MODEL");
+  add("--lm-cache", o.cache, "Folder where what it found is kept, or 'none'; ~/.cache/agon when not given",
+      "FOLDER");
   add_remote_options(app, o.remote, nullptr);
 }
 
@@ -124,7 +135,8 @@ void add_lm_training_options(CLI::App& app, LmFeatureOptions& o) {
   const auto add = [&](const char* name, auto& value, const char* what, const char* type) {
     return app.add_option(name, value, what)->type_name(type)->group("Language model");
   };
-  add("--lm-blocks", o.blocks, "What is read: states, last, likelihood, ratio, verdict, reward, or all but the last", "LIST")
+  add("--lm-blocks", o.blocks,
+      "What is read: states, last, likelihood, ratio, verdict, reward, or all but the last", "LIST")
       ->capture_default_str();
   add("--lm-layers", o.layers, "Hidden states after which layers; a third of them when not given", "LIST");
   add("--lm-template", o.template_name, "A family of chat templates in place of the file's own", "NAME");
@@ -139,9 +151,10 @@ void add_lm_training_options(CLI::App& app, LmFeatureOptions& o) {
 Result<std::unique_ptr<AnswerReader>> open_lm(const CLI::App& app, const LmFeatureOptions& o, int threads,
                                               const std::string& output) {
   if (o.model.empty()) {
-    for (const char* name : {"--lm-blocks", "--lm-layers", "--lm-template", "--lm-prompt-tokens", "--lm-answer-tokens",
-                             "--lm-cache"})
-      if (app.count(name) > 0) return wrong_call(fmt::format("{} without a language model", name), "--lm MODEL");
+    for (const char* name : {"--lm-blocks", "--lm-layers", "--lm-template", "--lm-prompt-tokens",
+                             "--lm-answer-tokens", "--lm-cache"})
+      if (app.count(name) > 0)
+        return wrong_call(fmt::format("{} without a language model", name), "--lm MODEL");
     AGON_TRY(check_remote_call(app, "no language model", {}));
     return nullptr;
   }
@@ -154,8 +167,9 @@ Result<std::unique_ptr<AnswerReader>> open_lm(const CLI::App& app, const LmFeatu
   return open_reader(app, o, std::move(spec), threads, output);
 }
 
-Result<std::shared_ptr<AnswerReader>> attach_lm(const CLI::App& app, PreferenceModel& model, const std::string& path,
-                                                const LmFeatureOptions& o, int threads, const std::string& output) {
+Result<std::shared_ptr<AnswerReader>> attach_lm(const CLI::App& app, PreferenceModel& model,
+                                                const std::string& path, const LmFeatureOptions& o,
+                                                int threads, const std::string& output) {
   if (model.language_model() == nullptr) {
     if (!o.model.empty())
       return wrong_call("--lm, but the predictor was trained without a language model", "no --lm");
@@ -170,10 +184,10 @@ Result<std::shared_ptr<AnswerReader>> attach_lm(const CLI::App& app, PreferenceM
   }
   AGON_ASSIGN(std::shared_ptr<AnswerReader> reader, open_reader(app, o, spec, threads, output));
   if (reader->spec().key != wanted)
-    return std::unexpected(Error{.message = "this is not the language model that the predictor was trained with",
-                                 .file = spec.location,
-                                 .expected = spec.is_remote() ? model.language_model()->name
-                                                              : "the file with SHA-256 " + wanted});
+    return std::unexpected(Error{
+        .message = "this is not the language model that the predictor was trained with",
+        .file = spec.location,
+        .expected = spec.is_remote() ? model.language_model()->name : "the file with SHA-256 " + wanted});
   model.attach(reader);
   return reader;
 }
@@ -185,11 +199,13 @@ Status finish_lm(AnswerReader* reader, const LmFeatureOptions& o, bool quiet) {
 
 Facts lm_facts(const AnswerSpec& spec) {
   std::string layers;
-  for (const int layer : spec.layers) layers += fmt::format("{}{}", layers.empty() ? ", layers " : ", ", layer);
-  return {{"language model", fmt::format("{}, {}", spec.name,
-                                         spec.is_remote() ? "key " + spec.key : "SHA-256 " + spec.key)},
-          {"language model reads", fmt::format("{}{}; {} prompt and {} answer tokens", fmt::join(spec.blocks, ", "),
-                                               layers, spec.budget.prompt_tokens, spec.budget.answer_tokens)}};
+  for (const int layer : spec.layers)
+    layers += fmt::format("{}{}", layers.empty() ? ", layers " : ", ", layer);
+  return {{"language model",
+           fmt::format("{}, {}", spec.name, spec.is_remote() ? "key " + spec.key : "SHA-256 " + spec.key)},
+          {"language model reads",
+           fmt::format("{}{}; {} prompt and {} answer tokens", fmt::join(spec.blocks, ", "), layers,
+                       spec.budget.prompt_tokens, spec.budget.answer_tokens)}};
 }
 
 }  // namespace agon

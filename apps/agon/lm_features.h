@@ -32,12 +32,13 @@ void add_lm_options(CLI::App& app, LmFeatureOptions& options);
 void add_lm_training_options(CLI::App& app, LmFeatureOptions& options);
 
 /// The reader that training asks for; null without `--lm`. `output` is what a journal may lie beside.
-[[nodiscard]] Result<std::unique_ptr<AnswerReader>> open_lm(const CLI::App& app, const LmFeatureOptions& options,
-                                                            int threads, const std::string& output);
+[[nodiscard]] Result<std::unique_ptr<AnswerReader>> open_lm(const CLI::App& app,
+                                                            const LmFeatureOptions& options, int threads,
+                                                            const std::string& output);
 
-/// Gives a predictor the language model that it was trained with: `--lm`, or the same file where it was at training,
-/// beside the predictor, in this folder or in models/. Nothing for a predictor that needs none; then `--lm` is an Error.
-/// `path` is the predictor's.
+/// Gives a predictor the language model that it was trained with: `--lm`, or the same file where it was at
+/// training, beside the predictor, in this folder or in models/. Nothing for a predictor that needs none;
+/// then `--lm` is an Error. `path` is the predictor's.
 [[nodiscard]] Result<std::shared_ptr<AnswerReader>> attach_lm(const CLI::App& app, PreferenceModel& model,
                                                               const std::string& path,
                                                               const LmFeatureOptions& options, int threads,

@@ -23,7 +23,8 @@ constexpr std::array kRemoteNames = {"--name",          "--any-name",  "--key-en
 void add_remote_options(CLI::App& app, RemoteCommandOptions& o, const char* model_option) {
   llm::RemoteOptions& r = o.remote;
   if (model_option != nullptr)
-    app.get_option(model_option)->description("A GGUF file, or where a server's API begins: http://HOST:PORT/v1");
+    app.get_option(model_option)
+        ->description("A GGUF file, or where a server's API begins: http://HOST:PORT/v1");
   const auto add = [&](const char* name, auto& value, const char* what, const char* type) {
     return app.add_option(name, value, what)->type_name(type)->group("Remote models");
   };

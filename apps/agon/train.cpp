@@ -94,8 +94,8 @@ Judged judge(const Dataset& data, const CrossValidation& cv, std::uint64_t seed)
 }
 
 std::string lm_text(const AnswerReader& reader, const CrossValidation& cv, std::size_t votes) {
-  std::string text = fmt::format("\nThe language model {}; without it the log loss is {}:\n", reader.spec().name,
-                                 format_fixed(mean(cv.log_loss_without_lm_by_seed), 4));
+  std::string text = fmt::format("\nThe language model {}; without it the log loss is {}:\n",
+                                 reader.spec().name, format_fixed(mean(cv.log_loss_without_lm_by_seed), 4));
   for (const std::string& line : block_lines(cv.block_gains)) text += "  " + line + "\n";
   if (reader.votes_read() > 0)
     text += fmt::format("  read {} of {} votes anew: {} s, {} s a vote\n", format_count(reader.votes_read()),
@@ -105,10 +105,12 @@ std::string lm_text(const AnswerReader& reader, const CrossValidation& cv, std::
 }
 
 Status write_reports(const TrainCommand& c, const Dataset& data, const CrossValidation& cv,
-                     const Judged& judged, const Trained& trained, const Facts& facts) {
+                     const Judged& judged, const Trained& trained, const Facts& facts, AnswerReader* reader) {
   if (!c.json.empty()) {
     Facts all = facts;
     all.emplace_back("cross-validated log loss", seeds_line(cv));
+    for (const std::string& line : block_lines(cv.block_gains))
+      all.emplace_back("brought by the language model", line);
     AGON_TRY(write_file(c.json, evaluation_json(judged.evaluation, all)));
   }
   if (c.html.empty()) return {};
@@ -123,6 +125,12 @@ Status write_reports(const TrainCommand& c, const Dataset& data, const CrossVali
   report.importances = cv.importances;
   report.effects = std::move(effects);
   report.learners = judged.learners;
+  if (reader != nullptr)
+    report.language_model = {.name = reader->spec().name,
+                             .gains = cv.block_gains,
+                             .log_loss_without = mean(cv.log_loss_without_lm_by_seed),
+                             .votes_read = reader->votes_read(),
+                             .seconds = reader->seconds()};
   report.notes.push_back("Log loss " + seeds_line(cv) + ".");
   for (const std::string& line : describe(data, trained.auxiliary)) report.notes.push_back(line + ".");
   report.provenance = facts;
@@ -144,12 +152,13 @@ Status run(const CLI::App& app, const TrainCommand& c) {
   AGON_ASSIGN(const auto files, vote_files(c.files));
   AGON_ASSIGN(VoteSet set, read_votes(files, c.read, progress));
   AGON_ASSIGN(LoadedRatings ratings, load_ratings(c.ratings));
-  AGON_ASSIGN(const auto reader, open_lm(app, c.lm, c.common.threads, c.output));
+  AGON_ASSIGN(const std::shared_ptr<AnswerReader> reader, open_lm(app, c.lm, c.common.threads, c.output));
   if (!c.common.quiet) {
     finish_progress();
     print_counts(set.sources);
   }
-  AGON_ASSIGN(const Dataset data, prepare(std::move(set), std::move(ratings.ratings), reader.get(), progress));
+  AGON_ASSIGN(const Dataset data,
+              prepare(std::move(set), std::move(ratings.ratings), reader.get(), progress));
   Facts facts = file_facts(data.set.sources);
   facts.emplace_back("strengths of models", ratings.fact);
   if (reader)
@@ -167,7 +176,8 @@ Status run(const CLI::App& app, const TrainCommand& c) {
     judged = judge(data, cv, options.seed);
     const Evaluation& e = judged.evaluation;
     card.emplace_back("cross-validated log loss", seeds_line(cv));
-    for (const std::string& line : block_lines(cv.block_gains)) card.emplace_back("brought by the language model", line);
+    for (const std::string& line : block_lines(cv.block_gains))
+      card.emplace_back("brought by the language model", line);
     card.emplace_back("95 % interval", format_interval(e.overall.log_loss.low, e.overall.log_loss.high, 4));
     card.emplace_back("baselines",
                       fmt::format("prior {}, length only {}", format_fixed(e.prior.log_loss.value, 4),
@@ -179,10 +189,11 @@ Status run(const CLI::App& app, const TrainCommand& c) {
   card.emplace_back(
       "limits", "learned from people who voted on the files below; other people, prompts and times differ");
   card.insert(card.end(), facts.begin(), facts.end());
-  AGON_ASSIGN(const Trained trained,
+  AGON_ASSIGN(Trained trained,
               train(data, cv.weights, card, options, progress, reader ? reader->spec() : AnswerSpec{}));
+  if (trained.model.language_model() != nullptr) trained.model.attach(reader);  // the report predicts
   if (!c.output.empty()) AGON_TRY(trained.model.save(c.output));
-  if (!c.no_cv) AGON_TRY(write_reports(c, data, cv, judged, trained, facts));
+  if (!c.no_cv) AGON_TRY(write_reports(c, data, cv, judged, trained, facts, reader.get()));
   AGON_TRY(finish_lm(reader.get(), c.lm, c.common.quiet));
   if (c.common.quiet) return {};
 

@@ -22,7 +22,7 @@ struct Dataset {
   FeatureMatrix features;  ///< votes x all columns of all blocks
   std::vector<Column> columns;
   std::vector<AnswerBlock> lm;  ///< what a language model says of the answers; may be empty
-  SparseRows ngrams;  ///< rows 2i and 2i+1 are the answers of vote i
+  SparseRows ngrams;            ///< rows 2i and 2i+1 are the answers of vote i
   NgramOptions ngram_options;
   std::vector<Outcome> outcomes;
   std::vector<double> weights;
@@ -33,8 +33,8 @@ struct Dataset {
   [[nodiscard]] const std::vector<Vote>& votes() const { return set.votes; }
 };
 
-/// Computes features, n-grams and prompt groups. Votes without a label are an Error. `source`, unless null, reads the
-/// answers.
+/// Computes features, n-grams and prompt groups. Votes without a label are an Error. `source`, unless null,
+/// reads the answers.
 [[nodiscard]] Result<Dataset> prepare(VoteSet set, Ratings ratings, AnswerSource* source,
                                       const Progress& progress);
 

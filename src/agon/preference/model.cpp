@@ -110,7 +110,8 @@ void PreferenceModel::attach(std::shared_ptr<AnswerSource> source) {
   source_ = std::move(source);
 }
 
-Result<std::vector<float>> PreferenceModel::rows(std::span<const Vote> votes, const Progress& progress) const {
+Result<std::vector<float>> PreferenceModel::rows(std::span<const Vote> votes,
+                                                 const Progress& progress) const {
   std::vector<AnswerBlock> blocks;
   if (language_model() != nullptr) {
     if (source_ == nullptr)

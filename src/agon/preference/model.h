@@ -55,8 +55,8 @@ class PreferenceModel {
 
   /// The language model that predictions need, with the blocks that they need of it; null for none.
   [[nodiscard]] const AnswerSpec* language_model() const { return lm_.blocks.empty() ? nullptr : &lm_; }
-  /// Where they then come from: its spec gives_the_same() as language_model() and has those blocks. Without it
-  /// predictions are an Error.
+  /// Where they then come from: its spec gives_the_same() as language_model() and has those blocks. Without
+  /// it predictions are an Error.
   void attach(std::shared_ptr<AnswerSource> source);
 
   /// One prediction a vote, rounded to the digits that are printed; swapping A and B swaps it exactly.
@@ -79,6 +79,7 @@ class PreferenceModel {
                                                 const Progress& progress = {}) const;
 
   [[nodiscard]] const ModelCard& card() const { return card_; }
+  [[nodiscard]] const std::vector<Correction>& corrections() const { return stack_.corrections(); }
   [[nodiscard]] const BlendWeights& weights() const { return weights_; }
   [[nodiscard]] const std::vector<Column>& columns() const { return columns_; }
 

@@ -147,11 +147,13 @@ Result<PreferenceModel> PreferenceModel::from_bytes(std::string_view bytes, cons
     const auto numbers = in.get<std::int32_t>();
     if (!in.ok()) return refuse("what the model says of its language model is damaged");
     if (numbers != kAnswerNumbersVersion)
-      return refuse(fmt::format("the model was learned from numbers of version {} about the answers, which this "
-                                "program does not compute",
-                                numbers),
-                    "a model trained with this version of agon; train it again");
-    if (const Status loaded = model.stack_.load_corrections(in); !loaded) return refuse(loaded.error().message);
+      return refuse(
+          fmt::format("the model was learned from numbers of version {} about the answers, which this "
+                      "program does not compute",
+                      numbers),
+          "a model trained with this version of agon; train it again");
+    if (const Status loaded = model.stack_.load_corrections(in); !loaded)
+      return refuse(loaded.error().message);
     std::vector<std::string> blocks;
     for (const Correction& correction : model.stack_.corrections()) blocks.push_back(correction.block());
     if (blocks != model.lm_.blocks) return refuse("the parts of the model do not fit together");

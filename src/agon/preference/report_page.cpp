@@ -145,6 +145,7 @@ std::string render_report(const ReportData& data) {
   add_learning_curve(page, data);
   add_importances(page, data);
   add_learners(page, data);
+  add_language_model(page, data);
   add_slices(page, data);
   add_surprises(page, data);
   add_notes(page, data);

@@ -8,6 +8,7 @@
 
 #include "agon/data/vote.h"
 #include "agon/preference/evaluation.h"
+#include "agon/preference/lm/block_gains.h"
 
 namespace agon {
 
@@ -33,6 +34,14 @@ struct BaseLearner {
   double log_loss = 0;  ///< alone, out of fold
   double weight = 0;    ///< in the blend
 };
+/// What a language model brought, and what it cost.
+struct LanguageModelReport {
+  std::string name;              ///< empty: there was none
+  std::vector<BlockGain> gains;  ///< each block against leaving it out, then all of them
+  double log_loss_without = 0;
+  std::size_t votes_read = 0;  ///< anew; others were kept from earlier runs
+  double seconds = 0;          ///< that this took
+};
 struct ReportData {
   std::string title;  ///< "How well model.agon predicts votes.csv"
   std::string kind;   ///< "cross-validation" or "evaluation on unseen rows"
@@ -43,6 +52,7 @@ struct ReportData {
   std::vector<FeatureImportance> importances;  ///< sorted, most important first
   std::vector<EffectCurve> effects;
   std::vector<BaseLearner> learners;
+  LanguageModelReport language_model;
   std::vector<std::string> notes;  ///< "mt_bench_human.csv.gz helps at weight 0.15: kept"
   std::vector<std::pair<std::string, std::string>> provenance;  ///< file and hash, seed, versions, command
   double interval_level = 0.95;  ///< of the intervals in `evaluation` and `learning_curve`

@@ -34,6 +34,7 @@ void add_reliability(HtmlPage& page, const ReportData& data);
 void add_learning_curve(HtmlPage& page, const ReportData& data);
 void add_importances(HtmlPage& page, const ReportData& data);
 void add_learners(HtmlPage& page, const ReportData& data);
+void add_language_model(HtmlPage& page, const ReportData& data);
 void add_slices(HtmlPage& page, const ReportData& data);
 void add_surprises(HtmlPage& page, const ReportData& data);
 void add_notes(HtmlPage& page, const ReportData& data);

@@ -20,17 +20,35 @@ std::vector<std::uint32_t> inner_folds(const Dataset& data, std::span<const std:
   return grouped_folds(groups, folds, seed);
 }
 
-/// What the linear learner says of each row when fitted without its fold: where corrections begin.
-std::vector<Shift> out_of_fold_logits(const TrainingRows& training, std::span<const InnerSplit> inner,
-                                      const OddEvenOptions& options) {
+/// What the learners, equally blended, say of each row when they are fitted without its fold: where
+/// corrections begin.
+Result<std::vector<Shift>> out_of_fold_logits(const TrainingRows& training, std::span<const InnerSplit> inner,
+                                              const OddEvenOptions& linear, BoostedOptions boosted) {
+  boosted.bags = 1;
   std::vector<Shift> out(training.rows.size());
-  parallel_for(inner.size(), [&](std::size_t s) {
-    if (inner[s].train.empty()) return;
+  std::vector<Status> status(inner.size());
+  const auto run = [&](const InnerSplit& split) -> Status {
+    if (split.train.empty() || split.held_out.empty()) return {};
     TrainingRows part = training;
-    part.rows = inner[s].train;
-    const OddEvenModel model = OddEvenModel::fit(part, options);
-    for (const std::uint32_t i : inner[s].held_out) out[i] = logits_of(model.predict(training.features->row(i)));
-  });
+    part.rows = split.train;
+    const OddEvenModel line = OddEvenModel::fit(part, linear);
+    AGON_ASSIGN(const BoostedModel trees, BoostedModel::fit(part, boosted));
+    std::vector<float> rows;
+    for (const std::uint32_t i : split.held_out) {
+      const auto row = training.features->row(i);
+      rows.insert(rows.end(), row.begin(), row.end());
+    }
+    AGON_ASSIGN(const std::vector<Prediction> by_trees, trees.predict(rows));
+    for (std::size_t k = 0; k < split.held_out.size(); ++k) {
+      const std::uint32_t i = split.held_out[k];
+      const std::array both{line.predict(training.features->row(i)), by_trees[k]};
+      out[i] = logits_of(blend(both, {}));
+    }
+    return {};
+  };
+  parallel_for(inner.size(), [&](std::size_t s) { status[s] = run(inner[s]); });
+  for (const Status& one : status)
+    if (!one) return std::unexpected(one.error());
   return out;
 }
 
@@ -144,10 +162,10 @@ Result<Stack> Stack::fit(const Dataset& data, std::span<const std::uint32_t> row
   stack.boosted_ = std::move(*trees);
   stack.rounds_ = boosted.rounds;
   stack.depth_ = boosted.depth;
-  if (!data.lm.empty())
-    stack.corrections_ = fit_corrections(
-        data, rows, training, out_of_fold_logits(training, inner, with_penalty(linear, stack.linear_choice_)),
-        fold, recipe, seed);
+  if (data.lm.empty()) return stack;
+  AGON_ASSIGN(std::vector<Shift> offsets,
+              out_of_fold_logits(training, inner, with_penalty(linear, stack.linear_choice_), boosted));
+  stack.corrections_ = fit_corrections(data, rows, training, std::move(offsets), fold, recipe, seed);
   return stack;
 }
 

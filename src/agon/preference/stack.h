@@ -66,8 +66,9 @@ class Stack {
                                          std::span<const double> weights, const Recipe& recipe,
                                          std::uint64_t seed);
 
-  /// Features and scores of one vote as the learners see them, then the shifts of the corrections, which no learner
-  /// sees. `out` has columns() values; `blocks` are of the corrections' names, `vote` is the row's number in them.
+  /// Features and scores of one vote as the learners see them, then the shifts of the corrections, which no
+  /// learner sees. `out` has columns() values; `blocks` are of the corrections' names, `vote` is the row's
+  /// number in them.
   void fill_row(std::span<const float> features, const SparseRows& answers, std::size_t row_a,
                 std::size_t row_b, std::span<const AnswerBlock> blocks, std::size_t vote,
                 std::span<float> out) const;

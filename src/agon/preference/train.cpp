@@ -195,8 +195,7 @@ std::vector<LearningPoint> learning_curve(const Dataset& data, const std::vector
     const std::vector<std::uint32_t>& held_out = folds[run.fold].held_out;
     for (std::size_t i = 0; i < held_out.size(); ++i)
       scored.push_back({shifted(blend_row(run.result.learners, i, {}), total_of(run.result.shifts[i])),
-                        outcomes[held_out[i]], 1.0,
-                        data.groups[data.main_rows[held_out[i]]]});
+                        outcomes[held_out[i]], 1.0, data.groups[data.main_rows[held_out[i]]]});
   }
   std::vector<LearningPoint> points;
   for (const auto& [share, of] : by_share)

@@ -48,7 +48,8 @@ struct Trained {
   PreferenceModel model;
   std::vector<AuxiliaryChoice> auxiliary;
 };
-/// One fit on all rows; `lm` is where data.lm came from. `weights` of the blend come from cross_validate; equal ones without it.
+/// One fit on all rows; `lm` is where data.lm came from. `weights` of the blend come from cross_validate;
+/// equal ones without it.
 [[nodiscard]] Result<Trained> train(const Dataset& data, const BlendWeights& weights, const ModelCard& card,
                                     const TrainOptions& options, const Progress& progress,
                                     const AnswerSpec& lm = {});

@@ -231,7 +231,8 @@ Result<std::vector<std::vector<double>>> EmbeddedModel::rerank_by_head(std::span
     for (std::size_t k = 0; k < items[i].documents.size(); ++k) {
       auto tokens = rerank_tokens(*engine_, items[i].query, items[i].documents[k]);
       if (tokens)
-        if (const Status fits = engine_->check_length(tokens->size(), "the text"); !fits) tokens = std::unexpected(fits.error());
+        if (const Status fits = engine_->check_length(tokens->size(), "the text"); !fits)
+          tokens = std::unexpected(fits.error());
       if (!tokens) return about(i, fmt::format("documents[{}]", k), std::move(tokens.error()));
       texts.push_back(std::move(*tokens));
     }

@@ -33,8 +33,8 @@ class EmbeddedModel final : public LanguageModel {
   [[nodiscard]] Result<std::vector<Answer>> generate(std::span<const ModelInput> inputs,
                                                      const GenerateSettings& settings,
                                                      const Progress& progress = {}) override;
-  /// The first output of the classification head where the file has one; else the query's likelihood, 0 to 1: see
-  /// relevance_request().
+  /// The first output of the classification head where the file has one; else the query's likelihood, 0 to 1:
+  /// see relevance_request().
   [[nodiscard]] Result<std::vector<std::vector<double>>> rerank(std::span<const RerankInput> items,
                                                                 const Progress& progress = {}) override;
 

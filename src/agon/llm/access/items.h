@@ -84,9 +84,10 @@ struct ItemCounts {
                                              const Progress& progress = {});
 
 /// One line an item: {"id":..,"layer":..,"tokens":n,"embedding":[..]}, or with Pooling::kNone
-/// "embeddings":[[..],..], one list a token, or with Pooling::kRank {"id":..,"tokens":n,"reward":..,"outputs":[..]}:
-/// the first output of the classification head, and all of them where there are several. `layer` is what is written for the settings' (-1: not written),
-/// tokens are written where they are known.
+/// "embeddings":[[..],..], one list a token, or with Pooling::kRank
+/// {"id":..,"tokens":n,"reward":..,"outputs":[..]}: the first output of the classification head, and all of
+/// them where there are several. `layer` is what is written for the settings' (-1: not written), tokens are
+/// written where they are known.
 [[nodiscard]] Result<ItemCounts> embed_items(LanguageModel& model, ItemReader& reader, EmbedSettings settings,
                                              int layer, const ItemOptions& options, const LineSink& sink,
                                              const Progress& progress = {});

@@ -46,7 +46,8 @@ struct ContinuationScore {
 
 struct EmbedSettings {
   int layer = -1;                    ///< States after so many layers; -1: all. Remote models: -1 only.
-  Pooling pooling = Pooling::kMean;  ///< kRank: the outputs of the classification head. Remote models: what the server does, and kMean is asked for.
+  Pooling pooling = Pooling::kMean;  ///< kRank: the outputs of the classification head. Remote models: what
+                                     ///< the server does, and kMean is asked for.
   bool truncate = false;             ///< Cut what is too long at its front. Remote models: false only.
 };
 

@@ -77,7 +77,8 @@ Result<std::vector<TextEmbedding>> RemoteModel::embed(std::span<const ModelInput
   std::vector<std::string> whole;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].messages.empty())
-      return about(i, "messages", {.message = "/embeddings takes texts, no conversations", .expected = "a text"});
+      return about(i, "messages",
+                   {.message = "/embeddings takes texts, no conversations", .expected = "a text"});
     whole.push_back(inputs[i].text);
   }
   const std::span<const std::string> texts(whole);

@@ -23,8 +23,8 @@ std::size_t common_start(std::span<const Token> a, std::span<const Token> b) {
   return static_cast<std::size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
 }
 
-// One token less than what is equal is shared: the row before the first difference is then each request's own, and
-// tells how likely its own next token is.
+// One token less than what is equal is shared: the row before the first difference is then each request's
+// own, and tells how likely its own next token is.
 std::vector<Family> families(std::span<const ReadRequest> requests) {
   std::vector<Family> out;
   for (std::size_t i = 0; i < requests.size(); ++i) {
@@ -59,8 +59,8 @@ std::size_t preamble_of(std::span<const ReadRequest> requests, std::span<const F
   return shared < static_cast<std::size_t>(kPageTokens) ? 0 : shared;
 }
 
-// A reading on its way. Sums are in double and in the order of the tokens, whether a part of them comes from a shared
-// start or not.
+// A reading on its way. Sums are in double and in the order of the tokens, whether a part of them comes from
+// a shared start or not.
 struct Sums {
   std::vector<double> sum;
   std::vector<float> last;
@@ -155,8 +155,8 @@ class Reader {
     return {};
   }
 
-  // Calls body(index) for every observed token that the rows [from, to) predict; for the end it is the number of
-  // tokens.
+  // Calls body(index) for every observed token that the rows [from, to) predict; for the end it is the number
+  // of tokens.
   template <class Body>
   static void each_target(const Part& part, Body body) {
     for (const TokenRun& run : part.request->observed) {
@@ -171,8 +171,8 @@ class Reader {
   static void want(const Part& part, int row, Batch& batch) {
     each_target(part, [&](std::size_t i) {
       const std::vector<Token>& tokens = part.request->tokens;
-      batch.targets.push_back({row + static_cast<int>(i - 1 - part.from),
-                               i < tokens.size() ? tokens[i] : part.request->end});
+      batch.targets.push_back(
+          {row + static_cast<int>(i - 1 - part.from), i < tokens.size() ? tokens[i] : part.request->end});
     });
   }
 
@@ -270,8 +270,8 @@ Result<std::vector<Reading>> read_texts(Engine& engine, std::span<const ReadRequ
                                   static_cast<std::size_t>(engine.config().embedding) * sizeof(float);
   const std::size_t group_rows =
       std::max(largest, std::clamp(kHiddenBytes / state_bytes, std::size_t{512}, kBatchRows));
-  // A sequence begins with a copy of the page that it goes on in, and ends in one of its own; a family of n has at
-  // least n rows.
+  // A sequence begins with a copy of the page that it goes on in, and ends in one of its own; a family of n
+  // has at least n rows.
   const std::size_t room = preamble + group_rows + 2 * kPageTokens * (2 * group_rows / 16 + 2 * most + 2);
   AGON_ASSIGN(KvCache cache, engine.make_cache(static_cast<int>(room)));
   Reader reader(engine, options, cache);
@@ -288,7 +288,8 @@ Result<std::vector<Reading>> read_texts(Engine& engine, std::span<const ReadRequ
       ++count;
     }
     const std::size_t first = all[g].first, last = all[g + count - 1].first + all[g + count - 1].count;
-    AGON_TRY(reader.run(requests, std::span(all).subspan(g, count), std::span(out).subspan(first, last - first)));
+    AGON_TRY(
+        reader.run(requests, std::span(all).subspan(g, count), std::span(out).subspan(first, last - first)));
     g += count;
     done += rows;
     if (progress) progress(done, total);

@@ -1,5 +1,5 @@
-// What a model makes of given texts in their context: hidden states of several layers and log-probabilities, in one
-// pass.
+// What a model makes of given texts in their context: hidden states of several layers and log-probabilities,
+// in one pass.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,8 @@ struct ReadRequest {
   std::vector<Token> tokens;
   std::vector<TokenRun> observed;  ///< Ascending, apart, none empty; the first begins at 1 or later.
   Token end = kNoToken;            ///< Unless kNoToken: how likely is it after the last token?
-  /// Neighbours of one number are a family (two answers to one prompt, say): what all of it begin with is read once.
+  /// Neighbours of one number are a family (two answers to one prompt, say): what all of it begin with is
+  /// read once.
   std::size_t family = 0;
 };
 
@@ -40,10 +41,11 @@ struct Reading {
   double end_logprob = 0;        ///< Of ReadRequest::end.
 };
 
-/// Readings of all requests, in their order. What a family shares at its start is read once, and so is what all
-/// requests begin with (a template's system message). Every reading is the same to the last bit whatever else is
-/// read, in any order, on any number of threads. A request longer than the context is an Error.
+/// Readings of all requests, in their order. What a family shares at its start is read once, and so is what
+/// all requests begin with (a template's system message). Every reading is the same to the last bit whatever
+/// else is read, in any order, on any number of threads. A request longer than the context is an Error.
 [[nodiscard]] Result<std::vector<Reading>> read_texts(Engine& engine, std::span<const ReadRequest> requests,
-                                                      const ReadOptions& options, const ScoreProgress& progress = {});
+                                                      const ReadOptions& options,
+                                                      const ScoreProgress& progress = {});
 
 }  // namespace agon::llm

@@ -199,8 +199,7 @@ TEST(Reward, ItemsAreGivenWithAllOutputs) {
                                            conversation[0].size(), (*outputs)[0][0], (*outputs)[0][0],
                                            (*outputs)[0][1])));
   auto both = *ItemReader::parse("{\"text\":\"a\",\"messages\":[]}", "items");
-  EXPECT_FALSE(
-      embed_items(model, *both, settings, -1, {}, [](std::string_view) { return Status(); }));
+  EXPECT_FALSE(embed_items(model, *both, settings, -1, {}, [](std::string_view) { return Status(); }));
 }
 
 TEST(Reward, RerankersReadTheirOwnTemplate) {

@@ -235,8 +235,7 @@ Status ServiceTask::give_prompt(const Engine& engine) {
     const double count = pooling == Pooling::kMean ? static_cast<double>(tokens.size()) : 1.0;
     Embedding embedding(sums_.size());
     for (std::size_t i = 0; i < sums_.size(); ++i) embedding[i] = static_cast<float>(sums_[i] / count);
-    if (!std::ranges::all_of(embedding, [](float x) { return std::isfinite(x); }))
-      return not_finite({});
+    if (!std::ranges::all_of(embedding, [](float x) { return std::isfinite(x); })) return not_finite({});
     if (pooling == Pooling::kRank) {
       AGON_ASSIGN(embedding, head_outputs(engine, embedding, true));
     }

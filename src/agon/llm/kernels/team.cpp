@@ -10,8 +10,9 @@ namespace {
 
 // Between two tokens the caller samples and prints; beyond this the threads sleep until they are called.
 constexpr int kIdleSpins = 20000;
-// A barrier inside a layer is met within microseconds unless another program took a core: then to sleep leaves the
-// other core to whoever has work, and the scheduler gives it back sooner than to one that spun its time away.
+// A barrier inside a layer is met within microseconds unless another program took a core: then to sleep
+// leaves the other core to whoever has work, and the scheduler gives it back sooner than to one that spun its
+// time away.
 constexpr int kSpins = 4000;
 
 // Tells the processor that this is a waiting loop.
@@ -34,7 +35,8 @@ void Member::barrier() {
     team_.phase_.notify_all();
     return;
   }
-  for (int spins = 0; team_.phase_.load(std::memory_order_acquire) == phase && spins < kSpins; ++spins) pause();
+  for (int spins = 0; team_.phase_.load(std::memory_order_acquire) == phase && spins < kSpins; ++spins)
+    pause();
   team_.phase_.wait(phase, std::memory_order_acquire);
 }
 

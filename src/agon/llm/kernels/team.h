@@ -67,7 +67,7 @@ class Team {
   int size_;
   alignas(64) std::atomic<int> arrived_{0};
   alignas(64) std::atomic<std::uint32_t> phase_{0};  // wraps
-  std::unique_ptr<Counter[]> counters_;  // [stage][member]
+  std::unique_ptr<Counter[]> counters_;              // [stage][member]
   alignas(64) std::atomic<std::size_t> job_{0};
   std::atomic<bool> stop_{false};
   const std::function<void(Member&)>* work_ = nullptr;

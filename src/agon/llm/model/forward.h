@@ -44,8 +44,8 @@ struct Batch {
   std::vector<Target> targets;  ///< Ascending by row; several for one row are welcome.
   /// If not negative: only this many layers are run, and the vocabulary is not touched.
   int stop_layer = -1;
-  /// After so many layers every row's hidden state is wanted: ascending, each once, 0 for the embeddings, at most
-  /// the layers that are run.
+  /// After so many layers every row's hidden state is wanted: ascending, each once, 0 for the embeddings, at
+  /// most the layers that are run.
   std::vector<int> hidden_layers;
 };
 
@@ -61,12 +61,13 @@ struct BatchResult {
   /// where the hidden state or the logits left the range of floats: then nothing is to be made of the row.
   std::vector<double> log_totals;
   std::vector<TargetScore> scores;  ///< As targets.
-  /// hidden_layers.size() * rows * E: what the residual stream holds after those layers, before the final norm; NaN
-  /// where nothing is to be made of the row.
+  /// hidden_layers.size() * rows * E: what the residual stream holds after those layers, before the final
+  /// norm; NaN where nothing is to be made of the row.
   std::vector<float> hidden;
 };
 
-/// What is said where the numbers of a model are not finite. `path` is its file; empty where strangers hear it.
+/// What is said where the numbers of a model are not finite. `path` is its file; empty where strangers hear
+/// it.
 [[nodiscard]] std::unexpected<Error> not_finite(const std::string& path);
 
 /// What is said where probabilities of next tokens are asked of a model that is not causal.

@@ -65,13 +65,14 @@ class Lock {
 };
 
 std::size_t size_of(int file) {
-  struct stat info {};
+  struct stat info{};
   return ::fstat(file, &info) == 0 ? static_cast<std::size_t>(info.st_size) : 0;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<RowStore>> RowStore::open(const std::string& path, std::string_view what, std::size_t width) {
+Result<std::unique_ptr<RowStore>> RowStore::open(const std::string& path, std::string_view what,
+                                                 std::size_t width) {
   AGON_CHECK(width > 0 && what.size() <= kMaxWhat);
   std::unique_ptr<RowStore> store(new RowStore(path, width));
   if (path.empty()) return store;
@@ -110,9 +111,10 @@ Status RowStore::read_header(std::string_view what) {
     }
     return {};
   }
-  return std::unexpected(Error{.message = "the cache holds something else, or comes from another version",
-                               .file = path_,
-                               .expected = fmt::format("rows of {}; remove the file to compute them anew", what)});
+  return std::unexpected(
+      Error{.message = "the cache holds something else, or comes from another version",
+            .file = path_,
+            .expected = fmt::format("rows of {}; remove the file to compute them anew", what)});
 }
 
 Status RowStore::read_keys() {
@@ -151,7 +153,8 @@ Result<bool> RowStore::find(std::uint64_t key, std::span<float> out) const {
   std::uint64_t check = 0;
   std::memcpy(&check, record.data() + record.size() - 8, 8);
   if (hash64(std::string_view(record).substr(0, record.size() - 8)) != check)
-    return fail("the cache is damaged: a row's checksum does not match; remove the file to compute it anew", path_);
+    return fail("the cache is damaged: a row's checksum does not match; remove the file to compute it anew",
+                path_);
   std::memcpy(out.data(), record.data() + 8, 4 * width_);
   return true;
 }

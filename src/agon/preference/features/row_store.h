@@ -1,8 +1,8 @@
 // Rows of numbers that are dear to compute, kept on disk by the hash of what they were computed from.
 //
-// A file is a header and then records of one size: key, numbers, checksum. Records are only ever added, whole blocks at
-// a time, so a run that is killed keeps all it had added; a record cut off at the end is dropped by the next run. Any
-// number of runs may use one file at once.
+// A file is a header and then records of one size: key, numbers, checksum. Records are only ever added, whole
+// blocks at a time, so a run that is killed keeps all it had added; a record cut off at the end is dropped by
+// the next run. Any number of runs may use one file at once.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +19,9 @@ namespace agon {
 
 class RowStore {
  public:
-  /// Opens or makes the file, and its folder. `what` stands in its header and says what the rows are: a file of other
-  /// rows, of another width or version, or no such file at all, is an Error that names it. An empty path keeps rows in
-  /// memory only.
+  /// Opens or makes the file, and its folder. `what` stands in its header and says what the rows are: a file
+  /// of other rows, of another width or version, or no such file at all, is an Error that names it. An empty
+  /// path keeps rows in memory only.
   [[nodiscard]] static Result<std::unique_ptr<RowStore>> open(const std::string& path, std::string_view what,
                                                               std::size_t width);
   ~RowStore();
@@ -46,8 +46,9 @@ class RowStore {
   std::string path_;
   std::size_t width_;
   int file_ = -1;
-  std::size_t header_bytes_ = 0, end_ = 0;                  // end of the last record that was read or added
-  std::unordered_map<std::uint64_t, std::uint64_t> places_;  // key to offset, or to number of the row in memory
+  std::size_t header_bytes_ = 0, end_ = 0;  // end of the last record that was read or added
+  std::unordered_map<std::uint64_t, std::uint64_t>
+      places_;  // key to offset, or to number of the row in memory
   std::vector<float> memory_;
 };
 

@@ -99,9 +99,10 @@ Result<std::unique_ptr<AnswerReader>> AnswerReader::create(std::unique_ptr<llm::
                                    .kind = ErrorKind::kUsage});
     for (const std::string_view block : {answer_blocks::kLast, answer_blocks::kRatio})
       if (std::ranges::find(spec.blocks, block) != spec.blocks.end())
-        return std::unexpected(Error{.message = fmt::format("the block '{}' needs a model file", block),
-                                     .expected = "states, likelihood, verdict or reward of a model behind a URL",
-                                     .kind = ErrorKind::kUsage});
+        return std::unexpected(
+            Error{.message = fmt::format("the block '{}' needs a model file", block),
+                  .expected = "states, likelihood, verdict or reward of a model behind a URL",
+                  .kind = ErrorKind::kUsage});
   }
   std::unique_ptr<AnswerReader> reader(new AnswerReader(std::move(model), std::move(spec)));
   AGON_TRY(reader->open_stores(cache_folder));
@@ -126,15 +127,14 @@ Status AnswerReader::open_stores(const std::string& cache_folder) {
     } else if (block == answer_blocks::kLikelihood) {
       kept.width = kLikelihoodWidth;
     }
-    const std::string what = fmt::format(
-        "answers, version {}, {} of the model {}{}{}, {} prompt and {} answer tokens", kAnswerNumbersVersion, block,
-        spec_.key, layers.empty() ? "" : ", layers" + layers,
-        spec_.chat_template.empty() ? "" : ", template " + spec_.chat_template, spec_.budget.prompt_tokens,
-        spec_.budget.answer_tokens);
-    const std::string path =
-        cache_folder.empty()
-            ? std::string()
-            : fmt::format("{}/answers-{}-{}-{:016x}.rows", cache_folder, spec_.key.substr(0, 12), block, hash64(what));
+    const std::string what =
+        fmt::format("answers, version {}, {} of the model {}{}{}, {} prompt and {} answer tokens",
+                    kAnswerNumbersVersion, block, spec_.key, layers.empty() ? "" : ", layers" + layers,
+                    spec_.chat_template.empty() ? "" : ", template " + spec_.chat_template,
+                    spec_.budget.prompt_tokens, spec_.budget.answer_tokens);
+    const std::string path = cache_folder.empty() ? std::string()
+                                                  : fmt::format("{}/answers-{}-{}-{:016x}.rows", cache_folder,
+                                                                spec_.key.substr(0, 12), block, hash64(what));
     AGON_ASSIGN(kept.rows, RowStore::open(path, what, kept.width));
     kept_.push_back(std::move(kept));
   }
@@ -222,7 +222,8 @@ Status AnswerReader::compute_passes(std::span<const Vote> votes) {
       alone.push_back(std::move(*bare));
     }
   const bool logprobs = likelihood != nullptr || ratio != nullptr;
-  AGON_ASSIGN(const auto readings, llm::read_texts(engine, requests, {.layers = spec_.layers, .logprobs = logprobs}));
+  AGON_ASSIGN(const auto readings,
+              llm::read_texts(engine, requests, {.layers = spec_.layers, .logprobs = logprobs}));
   std::vector<llm::Reading> bare;
   if (ratio != nullptr) {
     AGON_ASSIGN(bare, llm::read_texts(engine, alone, {.layers = {}, .logprobs = true}));
@@ -239,8 +240,11 @@ Status AnswerReader::compute_passes(std::span<const Vote> votes) {
     }
     return kept->rows->append(fresh.keys, fresh.rows);
   };
-  AGON_TRY(keep(states, [&](std::size_t i, std::span<float> row) { std::ranges::copy(readings[i].mean, row.begin()); }));
-  AGON_TRY(keep(last, [&](std::size_t i, std::span<float> row) { std::ranges::copy(readings[i].last, row.begin()); }));
+  AGON_TRY(keep(states, [&](std::size_t i, std::span<float> row) {
+    std::ranges::copy(readings[i].mean, row.begin());
+  }));
+  AGON_TRY(keep(
+      last, [&](std::size_t i, std::span<float> row) { std::ranges::copy(readings[i].last, row.begin()); }));
   AGON_TRY(keep(likelihood, [&](std::size_t i, std::span<float> row) {
     likelihood_numbers(readings[i].logprobs, readings[i].end_logprob, row);
   }));
@@ -266,7 +270,8 @@ Status AnswerReader::compute_embeddings(std::span<const Vote> votes, Kept& kept)
   AGON_ASSIGN(const auto embeddings, model_->embed(texts));
   for (const llm::TextEmbedding& e : embeddings) {
     if (e.values.size() != kept.width)
-      return fail(fmt::format("the server gave an embedding of {} numbers after ones of {}", e.values.size(), kept.width),
+      return fail(fmt::format("the server gave an embedding of {} numbers after ones of {}", e.values.size(),
+                              kept.width),
                   spec_.location);
     fresh.rows.insert(fresh.rows.end(), e.values.begin(), e.values.end());
   }
@@ -312,7 +317,9 @@ Status AnswerReader::compute_verdicts(std::span<const Vote> votes, Kept& kept) {
   }
   if (items.empty()) return {};
   AGON_ASSIGN(const auto choices, model_->choose(items));
-  const auto first_over_second = [&](std::size_t i) { return choices[i].logprobs[0] - choices[i].logprobs[1]; };
+  const auto first_over_second = [&](std::size_t i) {
+    return choices[i].logprobs[0] - choices[i].logprobs[1];
+  };
   for (std::size_t i = 0; i < fresh.keys.size(); ++i) {
     const double verdict = (first_over_second(2 * i) - first_over_second(2 * i + 1)) / 2;
     fresh.rows.push_back(static_cast<float>(std::isfinite(verdict) ? std::clamp(verdict, -50.0, 50.0) : 0.0));

@@ -13,16 +13,17 @@ namespace agon {
 
 class AnswerReader final : public AnswerSource {
  public:
-  /// Completes `spec`: the model's name and key, its layers where none are given (a third of them) and blocks are to be
-  /// read that need some, and the order of its blocks. A block that such a model can't give is an Error. Rows are kept
-  /// in `cache_folder`, in one file for each model, block and setting; empty: in memory.
-  static Result<std::unique_ptr<AnswerReader>> create(std::unique_ptr<llm::LanguageModel> model, AnswerSpec spec,
-                                                      const std::string& cache_folder);
+  /// Completes `spec`: the model's name and key, its layers where none are given (a third of them) and blocks
+  /// are to be read that need some, and the order of its blocks. A block that such a model can't give is an
+  /// Error. Rows are kept in `cache_folder`, in one file for each model, block and setting; empty: in memory.
+  static Result<std::unique_ptr<AnswerReader>> create(std::unique_ptr<llm::LanguageModel> model,
+                                                      AnswerSpec spec, const std::string& cache_folder);
 
   [[nodiscard]] const AnswerSpec& spec() const override { return spec_; }
-  /// What is not kept yet is read in windows, each of which is kept when it is done. The numbers of a vote do not
-  /// depend on its company, and those of a swapped vote are the same with A and B exchanged, bit for bit.
-  [[nodiscard]] Result<std::vector<AnswerBlock>> read(std::span<const Vote> votes, const Progress& progress) override;
+  /// What is not kept yet is read in windows, each of which is kept when it is done. The numbers of a vote do
+  /// not depend on its company, and those of a swapped vote are the same with A and B exchanged, bit for bit.
+  [[nodiscard]] Result<std::vector<AnswerBlock>> read(std::span<const Vote> votes,
+                                                      const Progress& progress) override;
 
   /// Votes that the model had to read anew, and the time that it took.
   [[nodiscard]] std::size_t votes_read() const { return votes_read_; }
@@ -62,8 +63,9 @@ class AnswerReader final : public AnswerSource {
   double seconds_ = 0;
 };
 
-/// Numbers of the likelihood block, of a text's token log-probabilities and that of its end: the mean, the sum, the
-/// 10th, 25th, 50th and 75th percentile, the mean of the first 16, and the end's. All zero for a text without tokens.
+/// Numbers of the likelihood block, of a text's token log-probabilities and that of its end: the mean, the
+/// sum, the 10th, 25th, 50th and 75th percentile, the mean of the first 16, and the end's. All zero for a
+/// text without tokens.
 inline constexpr std::size_t kLikelihoodWidth = 8;
 void likelihood_numbers(std::span<const double> logprobs, double end, std::span<float> out);
 

@@ -87,10 +87,11 @@ Result<llm::ReadRequest> answer_request(const llm::Engine& engine, const Turns& 
       text = plain(messages);
     }
     if (!text.starts_with(before))
-      return std::unexpected(Error{.message = "the chat template changes what was said before its last turn",
-                                   .expected = "a template that leaves past turns as they are (see --template)"});
-    const std::vector<Token> tokens =
-        tokenizer.encode(std::string_view(text).substr(before.size()), {.add_special = t == 0, .parse_special = true});
+      return std::unexpected(
+          Error{.message = "the chat template changes what was said before its last turn",
+                .expected = "a template that leaves past turns as they are (see --template)"});
+    const std::vector<Token> tokens = tokenizer.encode(std::string_view(text).substr(before.size()),
+                                                       {.add_special = t == 0, .parse_special = true});
     request.tokens.insert(request.tokens.end(), tokens.begin(), tokens.end());
     const auto observe = [&](auto first, auto last) {
       const int begin = static_cast<int>(request.tokens.size());

@@ -1,4 +1,5 @@
-// One side of a vote as tokens: the conversation in the model's chat template, cut by one rule, answers observed.
+// One side of a vote as tokens: the conversation in the model's chat template, cut by one rule, answers
+// observed.
 #pragma once
 
 #include "agon/base/error.h"
@@ -8,9 +9,9 @@
 
 namespace agon {
 
-/// How much of a conversation a language model reads. The rule: every prompt keeps its start; every answer keeps both
-/// ends, its middle replaced by " ... "; turns share a budget equally, and what short ones leave goes to the
-/// longer ones. Of more than kMostTurns turns the first and the latest stay.
+/// How much of a conversation a language model reads. The rule: every prompt keeps its start; every answer
+/// keeps both ends, its middle replaced by " ... "; turns share a budget equally, and what short ones leave
+/// goes to the longer ones. Of more than kMostTurns turns the first and the latest stay.
 struct ReadingBudget {
   int prompt_tokens = 128;  ///< Of all prompts together.
   int answer_tokens = 384;  ///< Of one side's answers together.
@@ -19,9 +20,9 @@ struct ReadingBudget {
   bool operator==(const ReadingBudget&) const = default;
 };
 
-/// Tokens of the conversation, its answers observed. An empty answer has nothing that is observed but still its end.
-/// Models without a chat template read "User: ...\n\nAssistant: ...". A template that refuses a plain conversation, or
-/// changes what was said before, is an Error.
+/// Tokens of the conversation, its answers observed. An empty answer has nothing that is observed but still
+/// its end. Models without a chat template read "User: ...\n\nAssistant: ...". A template that refuses a
+/// plain conversation, or changes what was said before, is an Error.
 [[nodiscard]] Result<llm::ReadRequest> answer_request(const llm::Engine& engine, const Turns& prompts,
                                                       const Turns& answers, const ReadingBudget& budget);
 

@@ -6,8 +6,9 @@
 namespace agon {
 
 bool AnswerSpec::gives_the_same(const AnswerSpec& other) const {
-  return key == other.key && chat_template == other.chat_template && layers == other.layers &&
-         budget == other.budget;
+  // Without blocks of states there are no layers to agree on.
+  const bool same_layers = layers == other.layers || layers.empty() || other.layers.empty();
+  return key == other.key && chat_template == other.chat_template && same_layers && budget == other.budget;
 }
 
 void AnswerSpec::save(ByteWriter& out) const {
@@ -32,7 +33,8 @@ AnswerSpec AnswerSpec::load(ByteReader& in) {
   const auto count = in.get<std::uint64_t>();
   for (std::uint64_t i = 0; i < count && in.ok(); ++i) {
     spec.blocks.push_back(in.get_string());
-    if (std::ranges::find(answer_blocks::kAll, spec.blocks.back()) == std::end(answer_blocks::kAll)) in.fail();
+    if (std::ranges::find(answer_blocks::kAll, spec.blocks.back()) == std::end(answer_blocks::kAll))
+      in.fail();
   }
   const auto good = [](int tokens) { return tokens >= 1 && tokens <= 1 << 20; };
   if (spec.layers.size() > 1024 || !std::ranges::is_sorted(spec.layers) ||

@@ -20,22 +20,26 @@ namespace answer_blocks {
 inline constexpr std::string_view kStates = "states";          ///< Hidden states, mean over the answer.
 inline constexpr std::string_view kLast = "last";              ///< Hidden states of the answer's last token.
 inline constexpr std::string_view kLikelihood = "likelihood";  ///< How probable the model finds the answer.
-/// How much more probable it finds the answer after its prompt than without: the means of a token's log-probability.
+/// How much more probable it finds the answer after its prompt than without: the means of a token's
+/// log-probability.
 inline constexpr std::string_view kRatio = "ratio";
-inline constexpr std::string_view kVerdict = "verdict";  ///< Which answer the model prefers, asked in both orders.
-inline constexpr std::string_view kReward = "reward";    ///< What a reward model or a reranker gives the answer.
+inline constexpr std::string_view kVerdict =
+    "verdict";  ///< Which answer the model prefers, asked in both orders.
+inline constexpr std::string_view kReward =
+    "reward";  ///< What a reward model or a reranker gives the answer.
 inline constexpr std::string_view kAll[] = {kStates, kLast, kLikelihood, kRatio, kVerdict, kReward};
 }  // namespace answer_blocks
 
-/// Raised whenever the same model and text would give other numbers: kept rows and old predictors then no longer fit.
+/// Raised whenever the same model and text would give other numbers: kept rows and old predictors then no
+/// longer fit.
 inline constexpr int kAnswerNumbersVersion = 1;
 
 /// What is read, and by which model: all that numbers depend on beside the votes.
 struct AnswerSpec {
-  std::string name;      ///< Of the model, for people: "SmolLM2-135M-Instruct.Q4_1.gguf", "NAME at URL".
-  std::string key;       ///< SHA-256 of the model's file, or of URL and name.
-  std::string location;  ///< Where it was: a path, or a URL.
-  std::string served_name;  ///< A server's name of it; empty for a file.
+  std::string name;           ///< Of the model, for people: "SmolLM2-135M-Instruct.Q4_1.gguf", "NAME at URL".
+  std::string key;            ///< SHA-256 of the model's file, or of URL and name.
+  std::string location;       ///< Where it was: a path, or a URL.
+  std::string served_name;    ///< A server's name of it; empty for a file.
   std::string chat_template;  ///< The family that was asked for; empty: the file's own.
   std::vector<int> layers;    ///< Of kStates and kLast, ascending.
   ReadingBudget budget;
@@ -53,7 +57,8 @@ class AnswerSource {
  public:
   virtual ~AnswerSource() = default;
   [[nodiscard]] virtual const AnswerSpec& spec() const = 0;
-  /// One block for each of spec().blocks, of all votes. What an error is about (a file, a server, a row) is in it.
+  /// One block for each of spec().blocks, of all votes. What an error is about (a file, a server, a row) is
+  /// in it.
   [[nodiscard]] virtual Result<std::vector<AnswerBlock>> read(std::span<const Vote> votes,
                                                               const Progress& progress) = 0;
 };

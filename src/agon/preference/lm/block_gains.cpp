@@ -28,8 +28,9 @@ std::vector<std::string> block_lines(std::span<const BlockGain> gains) {
   std::vector<std::string> lines;
   for (const BlockGain& g : gains) {
     if (g.block == "all" && gains.size() == 2) continue;  // of one block: the same again
-    lines.push_back(fmt::format("{}: {:+.4f} \u00b1 {:.4f} log loss (direction on in {}, tie in {} of {} fits)", g.block,
-                                g.mean, g.error, g.direction_on, g.tie_on, g.fits));
+    lines.push_back(
+        fmt::format("{}: {:+.4f} \u00b1 {:.4f} log loss (direction on in {}, tie in {} of {} fits)", g.block,
+                    g.mean, g.error, g.direction_on, g.tie_on, g.fits));
   }
   return lines;
 }

@@ -14,13 +14,14 @@ namespace agon {
 /// What a block brought.
 struct BlockGain {
   std::string block;  ///< Its name, or "all".
-  /// Log loss with it less that without it: its mean over rows and drawings of folds, and the standard error over
-  /// prompt groups.
+  /// Log loss with it less that without it: its mean over rows and drawings of folds, and the standard error
+  /// over prompt groups.
   double mean = 0, error = 0;
   int direction_on = 0, tie_on = 0, fits = 0;  ///< Fits that found it to bring something, of all.
 };
 
-/// "states: -0.0043 +- 0.0014 (direction in 25, tie in 20 of 25 fits)", a line a block; "all" where there are several.
+/// "states: -0.0043 +- 0.0014 (direction in 25, tie in 20 of 25 fits)", a line a block; "all" where there are
+/// several.
 [[nodiscard]] std::vector<std::string> block_lines(std::span<const BlockGain> gains);
 
 /// Adds up one drawing of folds after the other.

@@ -38,7 +38,8 @@ ConversationText conversation_text(const Vote& vote, std::size_t side, const Rea
   const std::size_t shown = turns - first;
   ConversationText out;
   for (std::size_t t = first; t < turns; ++t) {
-    out.asked = t < vote.prompt.size() ? start_of(vote.prompt[t].text, bytes_of(budget.prompt_tokens, shown)) : "";
+    out.asked =
+        t < vote.prompt.size() ? start_of(vote.prompt[t].text, bytes_of(budget.prompt_tokens, shown)) : "";
     out.answer = t < answers.size() ? both_ends(answers[t].text, bytes_of(budget.answer_tokens, shown)) : "";
     out.before += fmt::format("User: {}\n\nAssistant:", out.asked);
     if (t + 1 < turns) out.before += fmt::format(" {}\n\n", out.answer);

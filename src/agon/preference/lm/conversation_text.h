@@ -16,7 +16,8 @@ struct ConversationText {
   [[nodiscard]] std::string whole() const { return before + " " + answer; }
 };
 /// `side` 0 is A.
-[[nodiscard]] ConversationText conversation_text(const Vote& vote, std::size_t side, const ReadingBudget& budget);
+[[nodiscard]] ConversationText conversation_text(const Vote& vote, std::size_t side,
+                                                 const ReadingBudget& budget);
 
 /// Asks which of the two answers is better, A or B; `exchanged`: B's answer is shown as A.
 [[nodiscard]] std::string verdict_question(const Vote& vote, bool exchanged, const ReadingBudget& budget);

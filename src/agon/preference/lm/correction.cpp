@@ -44,9 +44,10 @@ Matrix main_directions(const Matrix& x, std::size_t components, std::uint64_t se
   return y * solver.eigenvectors().rightCols(wanted).rowwise().reverse();
 }
 
-/// A logistic regression with offsets: labels in [0, 1], the last column of z free of the penalty if `intercept`.
-Vector fit_logistic(const Matrix& z, const Vector& offset, const Vector& label, const Vector& weight, double penalty,
-                    bool intercept, Vector start) {
+/// A logistic regression with offsets: labels in [0, 1], the last column of z free of the penalty if
+/// `intercept`.
+Vector fit_logistic(const Matrix& z, const Vector& offset, const Vector& label, const Vector& weight,
+                    double penalty, bool intercept, Vector start) {
   Vector ridge = Vector::Constant(z.cols(), penalty);
   if (intercept) ridge[z.cols() - 1] = 1e-6;
   Vector theta = std::move(start);
@@ -123,21 +124,21 @@ PartFit fit_part(const Part& part, std::uint32_t folds, const CorrectionOptions&
   });
   std::vector<double> before;
   for (Index i = 0; i < n; ++i) before.push_back(held_out_loss(part, i, 0));
-  std::size_t best = choices;
-  double best_mean = 0;
+  std::size_t best = 0;
+  Paired gain{.mean = HUGE_VAL, .error = 0};
   for (std::size_t c = 0; c < choices; ++c) {
     std::vector<double> after;
     for (Index i = 0; i < n; ++i) after.push_back(held_out_loss(part, i, added(i, static_cast<Index>(c))));
     const Paired d = paired_difference(after, before);
-    if (d.mean < -options.evidence * d.error && d.mean < best_mean) {
-      best_mean = d.mean;
+    if (d.mean < gain.mean) {
+      gain = d;
       best = c;
     }
   }
-  if (best == choices) return out;
+  if (gain.mean > options.doubt * gain.error) return out;
   out.out_of_fold = added.col(static_cast<Index>(best));
-  out.theta = fit_logistic(part.z, part.offset, part.label, part.weight, options.penalties[best], part.intercept,
-                           Vector::Zero(part.z.cols()));
+  out.theta = fit_logistic(part.z, part.offset, part.label, part.weight, options.penalties[best],
+                           part.intercept, Vector::Zero(part.z.cols()));
   return out;
 }
 
@@ -154,8 +155,9 @@ Prediction shifted(const Prediction& p, const Shift& shift) {
   const double direction = from.direction + shift.direction, tie = from.tie + shift.tie;
   constexpr double kFloor = 1e-4;
   const double decided = sigmoid(-tie);
-  const double a = std::max(decided * sigmoid(direction), kFloor), b = std::max(decided * sigmoid(-direction), kFloor),
-               t = std::max(sigmoid(tie), kFloor), sum = (a + b) + t;
+  const double a = std::max(decided * sigmoid(direction), kFloor),
+               b = std::max(decided * sigmoid(-direction), kFloor), t = std::max(sigmoid(tie), kFloor),
+               sum = (a + b) + t;
   return {a / sum, b / sum, t / sum};
 }
 
@@ -184,7 +186,8 @@ Correction::Fitted Correction::fit(const AnswerBlock& block, const CorrectionRow
     const double mean = sum[j] / count, variance = squares[j] / count - mean * mean;
     out.center_.push_back(static_cast<float>(mean));
     // A column that hardly varies says nothing: its numbers are all zero.
-    out.scale_.push_back(variance > 1e-12 + 1e-10 * mean * mean ? static_cast<float>(1 / std::sqrt(variance)) : 0.0F);
+    out.scale_.push_back(variance > 1e-12 + 1e-10 * mean * mean ? static_cast<float>(1 / std::sqrt(variance))
+                                                                : 0.0F);
   }
 
   const auto size = static_cast<Index>(n), columns = static_cast<Index>(width);
@@ -235,9 +238,12 @@ Correction::Fitted Correction::fit(const AnswerBlock& block, const CorrectionRow
   };
   std::vector<Index> every;
   for (Index i = 0; i < size; ++i) every.push_back(i);
-  fill(direction, decided, [](Outcome o) { return o == Outcome::kA ? 1.0 : 0.0; },
-       [](const Shift& s) { return s.direction; });
-  fill(tie, every, [](Outcome o) { return o == Outcome::kTie ? 1.0 : 0.0; }, [](const Shift& s) { return s.tie; });
+  fill(
+      direction, decided, [](Outcome o) { return o == Outcome::kA ? 1.0 : 0.0; },
+      [](const Shift& s) { return s.direction; });
+  fill(
+      tie, every, [](Outcome o) { return o == Outcome::kTie ? 1.0 : 0.0; },
+      [](const Shift& s) { return s.tie; });
   const PartFit to_a = fit_part(direction, data.folds, options), to_tie = fit_part(tie, data.folds, options);
 
   if (to_a.theta.size() > 0) {
@@ -256,15 +262,17 @@ Correction::Fitted Correction::fit(const AnswerBlock& block, const CorrectionRow
     out.even_.assign(w.begin(), w.end());
     out.distance_ = to_tie.theta[k] * distance_scale;
     out.intercept_ = to_tie.theta[k + 1];
-    for (std::size_t i = 0; i < n; ++i) fitted.out_of_fold[i].tie = to_tie.out_of_fold(static_cast<Index>(i), 0);
+    for (std::size_t i = 0; i < n; ++i)
+      fitted.out_of_fold[i].tie = to_tie.out_of_fold(static_cast<Index>(i), 0);
   }
   return fitted;
 }
 
 double Correction::scaled(std::size_t j, float value) const {
   if (!std::isfinite(value)) return 0;
-  return std::clamp((static_cast<double>(value) - static_cast<double>(center_[j])) * static_cast<double>(scale_[j]),
-                    -clip_, clip_);
+  return std::clamp(
+      (static_cast<double>(value) - static_cast<double>(center_[j])) * static_cast<double>(scale_[j]), -clip_,
+      clip_);
 }
 
 Shift Correction::operator()(std::span<const float> a, std::span<const float> b) const {
@@ -307,7 +315,8 @@ Correction Correction::load(ByteReader& in) {
   if (c.block_.size() > 64 || p == 0 || c.scale_.size() != p || (!c.odd_.empty() && c.odd_.size() != p) ||
       (!c.even_.empty() && c.even_.size() != p) || !within(c.center_, 1e30) || !within(c.scale_, 1e30) ||
       !within(c.odd_, 1e12) || !within(c.even_, 1e12) ||
-      !within(std::array{c.distance_, c.distance_center_, c.intercept_}, 1e12) || !(c.clip_ > 0 && c.clip_ <= 1e6))
+      !within(std::array{c.distance_, c.distance_center_, c.intercept_}, 1e12) ||
+      !(c.clip_ > 0 && c.clip_ <= 1e6))
     in.fail();
   return c;
 }
@@ -315,7 +324,8 @@ Correction Correction::load(ByteReader& in) {
 std::array<Column, 2> correction_columns(const std::string& block) {
   return {Column{"lm." + block + ".direction", "what the language model's " + block + " add to the direction",
                  Parity::kOdd},
-          Column{"lm." + block + ".tie", "what the language model's " + block + " add to the tie", Parity::kEven}};
+          Column{"lm." + block + ".tie", "what the language model's " + block + " add to the tie",
+                 Parity::kEven}};
 }
 
 }  // namespace agon

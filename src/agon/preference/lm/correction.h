@@ -1,10 +1,10 @@
 // What numbers about the two answers, read off by a language model, add to a finished prediction.
 //
-// A prediction has two logits: the direction's, ln(p_a / p_b), and the tie's, ln(p_tie / (p_a + p_b)). A block of
-// numbers (hidden states, say) shifts them by linear functions of what it says about A and B: the direction by the
-// difference of the two, the tie by their sum and their distance. Each is a logistic regression of its own whose
-// offset is what the rest of the predictor says, so it learns only what is not known yet (Friedman 2001 calls this a
-// stage; here there is one a block).
+// A prediction has two logits: the direction's, ln(p_a / p_b), and the tie's, ln(p_tie / (p_a + p_b)). A
+// block of numbers (hidden states, say) shifts them by linear functions of what it says about A and B: the
+// direction by the difference of the two, the tie by their sum and their distance. Each is a logistic
+// regression of its own whose offset is what the rest of the predictor says, so it learns only what is not
+// known yet (Friedman 2001 calls this a stage; here there is one a block).
 #pragma once
 
 #include <array>
@@ -21,7 +21,7 @@ namespace agon {
 
 /// Numbers of one kind about both answers of every vote: values[(2 * vote + side) * width + j], side 0 is A.
 struct AnswerBlock {
-  std::string name;         ///< "states"
+  std::string name;  ///< "states"
   std::size_t width = 0;
   std::vector<float> values;
 
@@ -43,9 +43,10 @@ struct CorrectionOptions {
   std::size_t components = 64;  ///< Directions of greatest variance that are kept of a wide block.
   double clip = 4;              ///< Standardised numbers are cut here.
   /// Ridge penalties to choose from in the inner folds, against the summed cross-entropy.
-  std::vector<double> penalties{10000, 3000, 1000, 300};
-  /// A part of a block is taken when it lowers the inner folds' log loss by more than so many standard errors.
-  double evidence = 0.5;
+  std::vector<double> penalties{100000, 30000, 10000, 3000, 1000};
+  /// A part of a block is left out when the inner folds' log loss is higher with it by more than so many
+  /// standard errors: they learn from fewer rows, and a strong penalty does little harm.
+  double doubt = 1;
 };
 
 /// Rows to learn from: all aligned with `rows`.
@@ -82,7 +83,7 @@ class Correction {
   [[nodiscard]] double scaled(std::size_t column, float value) const;
   std::string block_;
   std::vector<float> center_, scale_;  // of a side's numbers
-  std::vector<double> odd_, even_;     // weights of differences, and of sums less twice the centre; empty: off
+  std::vector<double> odd_, even_;  // weights of differences, and of sums less twice the centre; empty: off
   double distance_ = 0, distance_center_ = 0, intercept_ = 0, clip_ = 4;
 };
 

@@ -1,0 +1,137 @@
+// Answers read by a language model: one rule of cutting, A and B alike, nothing read twice.
+#include "agon/preference/lm/answer_reader.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "agon/llm/access/embedded_model.h"
+#include "agon/llm/engine/test_stories.h"
+#include "agon/preference/lm/answer_request.h"
+#include "agon/preference/lm/conversation_text.h"
+#include "temp_folder.h"
+#include "tiny_model.h"
+
+namespace agon {
+namespace {
+
+std::unique_ptr<AnswerReader> reader_of(std::vector<std::string> blocks, const std::string& cache,
+                                        ReadingBudget budget = {}) {
+  auto model = llm::EmbeddedModel::open(llm::stories_path(), {.threads = 2, .template_name = "chatml"});
+  AGON_CHECK(model.has_value());
+  AnswerSpec spec;
+  spec.location = llm::stories_path();
+  spec.chat_template = "chatml";
+  spec.budget = budget;
+  spec.blocks = std::move(blocks);
+  auto reader = AnswerReader::create(std::move(*model), std::move(spec), cache);
+  AGON_CHECK(reader.has_value());
+  return std::move(*reader);
+}
+
+const std::vector<std::string> kEvery = {"verdict", "states", "last", "likelihood", "ratio", "reward"};
+
+TEST(AnswerReader, GivesEveryBlockAndSwapsWithTheVote) {
+  const auto reader = reader_of(kEvery, "");
+  EXPECT_EQ(reader->spec().layers, std::vector<int>{2});  // of 5
+  std::vector<Vote> votes = tiny_votes().votes, exchanged;
+  for (const Vote& vote : votes) exchanged.push_back(swapped(vote));
+  const auto blocks = reader->read(votes, {});
+  ASSERT_TRUE(blocks) << blocks.error().to_string();
+  const auto other = reader_of(kEvery, "")->read(exchanged, {});
+  ASSERT_TRUE(other);
+  std::vector<std::string> names;
+  for (std::size_t b = 0; b < blocks->size(); ++b) {
+    const AnswerBlock& block = (*blocks)[b];
+    names.push_back(block.name);
+    for (std::size_t i = 0; i < votes.size(); ++i)
+      for (std::size_t s = 0; s < 2; ++s)
+        EXPECT_TRUE(std::ranges::equal(block.side(i, s), (*other)[b].side(i, 1 - s)))
+            << block.name << " " << i;
+    EXPECT_TRUE(std::ranges::any_of(block.values, [](float x) { return x != 0; })) << block.name;
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"states", "last", "likelihood", "ratio", "verdict", "reward"}));
+}
+
+TEST(AnswerReader, ReadsNothingTwice) {
+  TempFolder folder;
+  std::vector<Vote> votes = tiny_votes().votes;
+  const auto first = reader_of(kEvery, folder / "c");
+  const auto blocks = first->read(votes, {});
+  ASSERT_TRUE(blocks);
+  EXPECT_EQ(first->votes_read(), votes.size());
+  const auto second = reader_of(kEvery, folder / "c");
+  std::ranges::reverse(votes);
+  for (Vote& vote : votes) vote.id += "x", vote.model_a = "other", vote.outcome = Outcome::kUnknown;
+  const auto again = second->read(votes, {});
+  ASSERT_TRUE(again);
+  EXPECT_EQ(second->votes_read(), 0U);
+  for (std::size_t b = 0; b < blocks->size(); ++b)
+    EXPECT_TRUE(std::ranges::equal((*again)[b].side(0, 0), (*blocks)[b].side(votes.size() - 1, 0)));
+  // Another budget gives other numbers, which are kept apart.
+  EXPECT_EQ(
+      reader_of({"states"}, folder / "c", {.prompt_tokens = 3, .answer_tokens = 2})->read(votes, {})->size(),
+      1U);
+  votes[0].response_a[0].text += " and more";
+  ASSERT_TRUE(second->read(votes, {}));
+  EXPECT_EQ(second->votes_read(), 1U);
+}
+
+TEST(AnswerRequest, KeepsTheStartOfPromptsAndBothEndsOfAnswers) {
+  auto engine = llm::Engine::open(llm::stories_path(), {.threads = 1, .template_name = "chatml"});
+  ASSERT_TRUE(engine);
+  const auto& tokenizer = (*engine)->tokenizer();
+  std::string long_answer;
+  for (int i = 0; i < 60; ++i) long_answer += "one two three ";
+  const Turns prompts = {{.text = "Once upon a time there was a big bad wolf in the deep dark wood"},
+                         {.text = "And then?"}},
+              answers = {{.text = "Yes."}, {.text = long_answer + "the end"}};
+  const auto request = answer_request(**engine, prompts, answers, {.prompt_tokens = 20, .answer_tokens = 21});
+  ASSERT_TRUE(request) << request.error().to_string();
+  ASSERT_EQ(request->observed.size(), 3U);  // the short answer, and both ends of the long one
+  const auto text_of = [&](const llm::TokenRun& run) {
+    return tokenizer.decode(
+        std::span(request->tokens)
+            .subspan(static_cast<std::size_t>(run.begin), static_cast<std::size_t>(run.end - run.begin)));
+  };
+  EXPECT_EQ(text_of(request->observed[0]), "Yes.");
+  const std::string head = text_of(request->observed[1]), tail = text_of(request->observed[2]);
+  EXPECT_TRUE(std::string("one two three one two three one two three").starts_with(head)) << head;
+  EXPECT_TRUE(tail.ends_with("the end")) << tail;
+  int observed = 0;
+  for (const llm::TokenRun& run : request->observed) observed += run.end - run.begin;
+  EXPECT_EQ(observed, 21);
+  // The whole is what the template makes of it.
+  const std::string all = tokenizer.decode(request->tokens, true);
+  EXPECT_NE(all.find("assistant\n Yes. <|im_end|>\n<|im_start|>user\nAnd then?"), std::string::npos) << all;
+}
+
+TEST(AnswerRequest, TakesEmptyAndOddConversations) {
+  auto engine = llm::Engine::open(llm::stories_path(), {.threads = 1, .template_name = "chatml"});
+  const auto empty = answer_request(**engine, {}, {{.text = "", .null = true}}, {});
+  ASSERT_TRUE(empty);
+  EXPECT_TRUE(empty->observed.empty());
+  EXPECT_FALSE(empty->tokens.empty());
+  const Turns many(40, Turn{.text = "word"});
+  const auto cut = answer_request(**engine, many, many, {.prompt_tokens = 400, .answer_tokens = 400});
+  ASSERT_TRUE(cut);
+  EXPECT_EQ(cut->observed.size(), ReadingBudget::kMostTurns);
+  auto bare = llm::Engine::open(llm::stories_path(), {.threads = 1});  // no template in the file
+  ASSERT_TRUE(answer_request(**bare, {{.text = "Why?"}}, {{.text = "So."}}, {}));
+}
+
+TEST(ConversationText, IsCutAtWholeCharacters) {
+  Vote vote;
+  vote.prompt = {{.text = "\u00e4\u00e4\u00e4\u00e4"}};
+  vote.response_a = {{.text = "\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac"}};
+  vote.response_b = {{.text = "b"}};
+  const ConversationText a = conversation_text(vote, 0, {.prompt_tokens = 1, .answer_tokens = 2});
+  EXPECT_EQ(a.asked, "\u00e4\u00e4");
+  EXPECT_EQ(a.answer, "\u20ac ... \u20ac");
+  EXPECT_EQ(a.before, "User: \u00e4\u00e4\n\nAssistant:");
+  EXPECT_NE(verdict_question(vote, true, {}).find("Answer A:\nb\n"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace agon
