@@ -295,6 +295,7 @@ void run(const gguf::File& file, bool exact) {
     AGON_CHECK(!forward.run(batch, result).has_value());
     batch.logit_rows.clear();
     batch.stop_layer = config.layer_count();
+    batch.hidden_layers = {batch.stop_layer};
     AGON_CHECK(forward.run(batch, result).has_value());
     const std::span last =
         std::span<const float>(result.hidden).last(static_cast<std::size_t>(config.embedding));
