@@ -55,8 +55,8 @@ const std::vector<std::string>& short_texts() {
   return made;
 }
 
-// A random text: any tokens at first, then letters of the patterns, which sooner or later complete most; nothing
-// where 10,000 of them don't (nine letters that have to come at the end take as many).
+// A random text: any tokens at first, then letters of the patterns, which sooner or later complete most;
+// nothing where 10,000 of them don't (nine letters that have to come at the end take as many).
 std::optional<std::string> short_walk(ConstraintState state, Random& random) {
   std::string text;
   for (int i = 0; !state.must_end() && !(state.may_end() && random.below(i < 10 ? 4 : 1) == 0); ++i) {
