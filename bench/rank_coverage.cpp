@@ -25,10 +25,10 @@
 #include "agon/base/random.h"
 #include "agon/ranking/bootstrap.h"
 #include "agon/ranking/covariance.h"
-#include "agon/ranking/normal.h"
 #include "agon/ranking/paired_model.h"
 #include "agon/ranking/simultaneous.h"
 #include "agon/ranking/style_regression.h"
+#include "agon/stats/normal.h"
 
 using namespace agon;
 

@@ -62,9 +62,11 @@ Status run(const CLI::App& app, const EvaluateCommand& c) {
   std::erase_if(set.votes, [](const Vote& v) { return v.outcome == Outcome::kUnknown; });
   if (set.votes.empty()) return fail("no labelled votes", c.file);
   std::vector<Prediction> predictions, prior, length_only;
+  std::vector<float> rows;  // that the model's predictions are made from
   if (c.predictions.empty()) {
     if (progress) progress("predict", 0, 1);
-    AGON_ASSIGN(predictions, model.predict(set.votes, progress));
+    AGON_ASSIGN(rows, model.rows(set.votes, progress));
+    AGON_ASSIGN(predictions, model.predict_rows(rows));
   } else {
     AGON_ASSIGN(predictions, submitted(c.predictions, set.votes, c.file));
   }
@@ -86,7 +88,7 @@ Status run(const CLI::App& app, const EvaluateCommand& c) {
   for (auto& fact : run_facts(c.common)) facts.push_back(std::move(fact));
   ModelGains gains;
   if (language_model) {
-    AGON_ASSIGN(gains, model_gains(model, set.votes, clusters));
+    AGON_ASSIGN(gains, model_gains(model, set.votes, std::move(rows), clusters));
     for (auto& fact : lm_facts(language_model->spec())) facts.push_back(std::move(fact));
     for (const std::string& line : block_lines(gains.gains))
       facts.emplace_back("brought by the language model", line);

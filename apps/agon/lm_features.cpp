@@ -17,44 +17,27 @@
 namespace agon {
 namespace {
 
-std::vector<std::string> parts_of(const std::string& list) {
-  std::vector<std::string> out;
-  std::string part;
-  for (const char c : list + ",") {
-    if (c != ',') {
-      part += c;
-    } else if (!part.empty()) {
-      out.push_back(std::move(part));
-      part.clear();
-    }
-  }
-  return out;
-}
-
-Result<std::vector<std::string>> blocks_of(const std::string& list) {
-  std::vector<std::string> blocks =
-      list == "all" ? std::vector<std::string>{"states", "last", "likelihood", "ratio", "verdict"}
-                    : parts_of(list);
+Result<std::vector<std::string>> blocks_of(std::vector<std::string> blocks) {
+  if (blocks == std::vector<std::string>{"all"})
+    blocks = {"states", "last", "likelihood", "ratio", "verdict"};
   std::ranges::sort(blocks);
   blocks.erase(std::ranges::unique(blocks).begin(), blocks.end());
   const auto unknown = std::ranges::find_if(blocks, [](const std::string& b) {
     return std::ranges::find(answer_blocks::kAll, b) == std::end(answer_blocks::kAll);
   });
-  if (unknown != blocks.end() || blocks.empty())
-    return wrong_call(fmt::format("--lm-blocks {}: {}", list,
-                                  blocks.empty() ? "names no block" : "no block '" + *unknown + "'"),
+  if (unknown != blocks.end())
+    return wrong_call(fmt::format("--lm-blocks: no block '{}'", *unknown),
                       fmt::format("some of {}, or all", fmt::join(answer_blocks::kAll, ", ")));
   return blocks;
 }
 
-Result<std::vector<int>> layers_of(const std::string& list) {
+Result<std::vector<int>> layers_of(const std::vector<std::string>& list) {
   std::vector<int> layers;
-  for (const std::string& part : parts_of(list)) {
+  for (const std::string& part : list) {
     int layer = -1;
     const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), layer);
     if (error != std::errc() || end != part.data() + part.size() || layer < 0)
-      return wrong_call(fmt::format("--lm-layers {}: '{}' is no layer", list, part),
-                        "numbers from 0, as in 10,20");
+      return wrong_call(fmt::format("--lm-layers: '{}' is no layer", part), "numbers from 0, as in 10,20");
     layers.push_back(layer);
   }
   std::ranges::sort(layers);
@@ -75,7 +58,8 @@ std::string cache_folder(const std::string& option) {
 }
 
 Result<std::unique_ptr<AnswerReader>> open_reader(const CLI::App& app, const LmFeatureOptions& options,
-                                                  AnswerSpec spec, int threads, const std::string& output) {
+                                                  AnswerSpec spec, int threads, const std::string& output,
+                                                  std::string file_key = {}) {
   AGON_TRY(check_remote_call(app, spec.location, {"--lm-layers", "--lm-template"}));
   std::unique_ptr<llm::LanguageModel> model;
   if (llm::is_url(spec.location)) {
@@ -86,7 +70,8 @@ Result<std::unique_ptr<AnswerReader>> open_reader(const CLI::App& app, const LmF
     model = std::move(opened);
   } else {
     AGON_ASSIGN(model, llm::EmbeddedModel::open(spec.location,
-                                                {.threads = threads, .template_name = spec.chat_template}));
+                                                {.threads = threads, .template_name = spec.chat_template},
+                                                std::move(file_key)));
   }
   return AnswerReader::create(std::move(model), std::move(spec), cache_folder(options.cache));
 }
@@ -137,8 +122,12 @@ void add_lm_training_options(CLI::App& app, LmFeatureOptions& o) {
   };
   add("--lm-blocks", o.blocks,
       "What is read: states, last, likelihood, ratio, verdict, reward, or all but the last", "LIST")
-      ->capture_default_str();
-  add("--lm-layers", o.layers, "Hidden states after which layers; a third of them when not given", "LIST");
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->default_str("states");
+  add("--lm-layers", o.layers, "Hidden states after which layers; a third of them when not given", "LIST")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   add("--lm-template", o.template_name, "A family of chat templates in place of the file's own", "NAME");
   add("--lm-prompt-tokens", o.budget.prompt_tokens, "Tokens of the prompts that are read", "N")
       ->check(CLI::Range(1, 1 << 20))
@@ -177,12 +166,15 @@ Result<std::shared_ptr<AnswerReader>> attach_lm(const CLI::App& app, PreferenceM
   }
   AnswerSpec spec = *model.language_model();
   const std::string wanted = spec.key;
+  std::string found_key;  // of a file that was found by its hash
   if (!o.model.empty()) {
     spec.location = o.model;
   } else if (!spec.is_remote()) {
     AGON_ASSIGN(spec.location, find_file(spec, path));
+    found_key = wanted;
   }
-  AGON_ASSIGN(std::shared_ptr<AnswerReader> reader, open_reader(app, o, spec, threads, output));
+  AGON_ASSIGN(std::shared_ptr<AnswerReader> reader,
+              open_reader(app, o, spec, threads, output, std::move(found_key)));
   if (reader->spec().key != wanted)
     return std::unexpected(Error{
         .message = "this is not the language model that the predictor was trained with",

@@ -22,7 +22,8 @@ struct LmFeatureOptions {
   std::string cache = "default";
   RemoteCommandOptions remote;
   // Only at training: later the predictor knows.
-  std::string blocks = "states", layers, template_name;
+  std::vector<std::string> blocks{"states"}, layers;
+  std::string template_name;
   ReadingBudget budget;
 };
 

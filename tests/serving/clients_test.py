@@ -44,18 +44,15 @@ if __name__ == "__main__" and "AGON_CLIENTS" not in os.environ:
     enter_environment()
 
 sys.path.insert(0, str(HERE))
-from server import PROGRAM, Server, make_model, scratch  # noqa: E402
+from server import PROGRAM, Scratch, Server  # noqa: E402
 
 STORIES = json.loads((ROOT / "tests/data/models/stories260K_greedy.json").read_text(encoding="utf-8"))
 
 
-class WithServer(unittest.TestCase):
+class WithServer(Scratch):
     @classmethod
     def setUpClass(cls):
-        folder = scratch()
-        cls.addClassCleanup(folder.cleanup)
-        cls.folder = Path(folder.name)
-        make_model(cls.folder)
+        super().setUpClass()
         (cls.folder / "keys").write_text("a-key-for-tests\n")
         cls.server = Server(cls.folder, "--api-key-file", "keys")
         cls.addClassCleanup(lambda: cls.server.stop())

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from gguf_head import add_head  # noqa: E402
-from server import Server, make_model, scratch  # noqa: E402
+from server import Scratch, Server  # noqa: E402
 
 CLIENTS = 16
 ROUNDS = int(os.environ.get("AGON_LOAD_ROUNDS", "12"))
@@ -54,13 +54,11 @@ def content(reply):
     return json.dumps({key: value for key, value in reply.items() if key not in ("id", "created", "usage")}, sort_keys=True)
 
 
-class Load(unittest.TestCase):
+class Load(Scratch):
     @classmethod
     def setUpClass(cls):
-        folder = scratch()
-        cls.addClassCleanup(folder.cleanup)
-        cls.folder = Path(folder.name)
-        add_head(make_model(cls.folder), cls.folder / "reward.gguf", (300, 301))
+        super().setUpClass()
+        add_head(cls.model, cls.folder / "reward.gguf", (300, 301))
 
     def start(self, *options):
         server = Server(self.folder, *options, models=("stories.gguf", "reward.gguf"))

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from server import PATIENCE, PROGRAM, Server, make_model, scratch  # noqa: E402
+from server import PATIENCE, PROGRAM, Scratch, Server  # noqa: E402
 
 KEY = "sk-test-0123456789"
 CONTEXTS = ["Once upon a time, there was a little", "Lily saw a ", "", "Tim and Tom  ", "She said: \u20ac", "The end.\n"]
@@ -82,13 +82,10 @@ def clean_environment(**more):
     return kept | more
 
 
-class Remote(unittest.TestCase):
+class Remote(Scratch):
     @classmethod
     def setUpClass(cls):
-        folder = scratch()
-        cls.addClassCleanup(folder.cleanup)
-        cls.folder = Path(folder.name)
-        make_model(cls.folder)
+        super().setUpClass()
         cls.server = Server(cls.folder)
         cls.addClassCleanup(cls.server.stop)
         cls.url = cls.server.url + "/v1"

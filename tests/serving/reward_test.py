@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from gguf_head import add_head  # noqa: E402
-from server import PROGRAM, Server, make_model, scratch  # noqa: E402
+from server import PROGRAM, Scratch, Server  # noqa: E402
 
 CONTEXT = "Once upon a time, there was a little"
 
@@ -20,13 +20,11 @@ def agon(*words, cwd, lines=()):
     return run.returncode, run.stdout, run.stderr
 
 
-class Rewards(unittest.TestCase):
+class Rewards(Scratch):
     @classmethod
     def setUpClass(cls):
-        folder = scratch()
-        cls.addClassCleanup(folder.cleanup)
-        cls.folder = Path(folder.name)
-        causal = make_model(cls.folder)
+        super().setUpClass()
+        causal = cls.model
         _, out, _ = agon("score", "-m", causal, "-", "--precision", "exact", cwd=cls.folder,
                          lines=[{"context": CONTEXT, "continuations": [" girl", " boy"]}])
         firsts = [(c["tokens"][0]["id"], c["token_logprobs"][0]) for c in json.loads(out)["continuations"]]

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from server import PROGRAM, Server, make_model, scratch  # noqa: E402
+from server import PROGRAM, Scratch, Server  # noqa: E402
 
 RUNNING, QUEUED = 'agon_requests_running{model="stories"}', 'agon_requests_queued{model="stories"}'
 GONE = 'agon_clients_gone_total{model="stories"}'
@@ -26,15 +26,6 @@ ENDLESS = {"prompt": "Once upon a time", "ignore_eos": True, "max_tokens": 480, 
 
 def agon(*words, cwd, stdin=""):
     return subprocess.run([PROGRAM, *map(str, words)], cwd=cwd, input=stdin, capture_output=True, text=True, check=True).stdout
-
-
-class Scratch(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        folder = scratch()
-        cls.addClassCleanup(folder.cleanup)
-        cls.folder = Path(folder.name)
-        make_model(cls.folder)
 
 
 class Served(Scratch):

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import unittest
 from pathlib import Path
 
 PROGRAM = os.environ["AGON_PROGRAM"]
@@ -138,3 +139,14 @@ class Server:
 
 def scratch():
     return tempfile.TemporaryDirectory()
+
+
+class Scratch(unittest.TestCase):
+    """Tests in a folder of their own, with the tiny model in it."""
+
+    @classmethod
+    def setUpClass(cls):
+        folder = scratch()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = Path(folder.name)
+        cls.model = make_model(cls.folder)

@@ -94,11 +94,7 @@ Result<TreeChoice> choose_trees(const TrainingRows& all, std::span<const InnerSp
     BoostedOptions sized = with_size(options, most);
     sized.bags = 1;
     AGON_ASSIGN(const BoostedModel model, BoostedModel::fit(with_rows(all, split.train), sized));
-    std::vector<float> held_out;
-    for (const std::uint32_t r : split.held_out) {
-      const auto row = all.features->row(r);
-      held_out.insert(held_out.end(), row.begin(), row.end());
-    }
+    const std::vector<float> held_out = all.features->rows_of(split.held_out);
     for (std::size_t c = 0; c < choices.size(); ++c) {
       if (choices[c].deeper != most.deeper) continue;
       AGON_ASSIGN(const auto predictions, model.predict(held_out, with_size(options, choices[c]).rounds));

@@ -141,8 +141,8 @@ Result<std::vector<Prediction>> PreferenceModel::predict_rows(std::span<const fl
   for (std::size_t i = 0; i < out.size(); ++i) {
     std::array<Prediction, kLearners> each;
     for (std::size_t k = 0; k < kLearners; ++k) each[k] = learners[k][i];
-    out[i] = quantised(
-        shifted(blend(each, weights_), stack_.shift(rows.subspan(i * stack_.columns(), stack_.columns()))));
+    out[i] = quantised(shifted(blend(each, weights_),
+                               sum_of(stack_.shifts(rows.subspan(i * stack_.columns(), stack_.columns())))));
   }
   return out;
 }

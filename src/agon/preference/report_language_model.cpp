@@ -6,14 +6,13 @@
 #include "agon/preference/report_parts.h"
 #include "agon/report/number.h"
 #include "agon/report/svg.h"
+#include "agon/stats/normal.h"
 
 namespace agon::report_parts {
 namespace {
 
-constexpr double kWide = 760, kNarrow = 340;
-constexpr double kTwoSided95 = 1.959964;  // of the normal distribution
-
 std::string gain_chart(const LanguageModelReport& lm, double width) {
+  const double half = critical_value(0.95);
   DotChart chart;
   chart.text.title = "Log loss with each block, less that without it";
   chart.text.description = "Left of zero a block makes predictions better; lines are 95 % intervals.";
@@ -26,8 +25,8 @@ std::string gain_chart(const LanguageModelReport& lm, double width) {
         {.label = g.block == "all" ? "all together" : short_text(g.block),
          .detail = fmt::format("direction {}, tie {} of {} fits", g.direction_on, g.tie_on, g.fits),
          .value = g.mean,
-         .low = g.mean - kTwoSided95 * g.error,
-         .high = g.mean + kTwoSided95 * g.error,
+         .low = g.mean - half * g.error,
+         .high = g.mean + half * g.error,
          .ink = g.mean < 0 ? Ink::kMain : Ink::kTie});
   }
   return dot_chart(chart, width);

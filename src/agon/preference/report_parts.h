@@ -9,6 +9,7 @@
 namespace agon::report_parts {
 
 // Limits that keep the page below 2 MB whatever the data; each cut is said on the page.
+inline constexpr double kWide = 760, kNarrow = 340;   ///< Pixels of a chart, on a screen and on a phone.
 inline constexpr std::size_t kMaxShortText = 240;     ///< Bytes of a name or label once escaped.
 inline constexpr std::size_t kMaxLongText = 1500;     ///< Bytes of a note or a provenance value once escaped.
 inline constexpr std::size_t kMaxListed = 120;        ///< Notes, provenance lines, slices, learners.

@@ -14,7 +14,7 @@
 namespace agon::report_parts {
 namespace {
 
-constexpr double kWide = 760, kNarrow = 340, kSmall = 250;
+constexpr double kSmall = 250;
 constexpr int kHistogramBars = 25;
 
 struct ClassView {

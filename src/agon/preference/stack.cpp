@@ -33,12 +33,8 @@ Result<std::vector<Shift>> out_of_fold_logits(const TrainingRows& training, std:
     part.rows = split.train;
     const OddEvenModel line = OddEvenModel::fit(part, linear);
     AGON_ASSIGN(const BoostedModel trees, BoostedModel::fit(part, boosted));
-    std::vector<float> rows;
-    for (const std::uint32_t i : split.held_out) {
-      const auto row = training.features->row(i);
-      rows.insert(rows.end(), row.begin(), row.end());
-    }
-    AGON_ASSIGN(const std::vector<Prediction> by_trees, trees.predict(rows));
+    AGON_ASSIGN(const std::vector<Prediction> by_trees,
+                trees.predict(training.features->rows_of(split.held_out)));
     for (std::size_t k = 0; k < split.held_out.size(); ++k) {
       const std::uint32_t i = split.held_out[k];
       const std::array both{line.predict(training.features->row(i)), by_trees[k]};
@@ -67,10 +63,7 @@ std::vector<Correction> fit_corrections(const Dataset& data, std::span<const std
                                    .fold = fold,
                                    .folds = recipe.inner_folds},
                                   recipe.correction, seed);
-    for (std::size_t i = 0; i < offsets.size(); ++i) {
-      offsets[i].direction += fitted.out_of_fold[i].direction;
-      offsets[i].tie += fitted.out_of_fold[i].tie;
-    }
+    for (std::size_t i = 0; i < offsets.size(); ++i) offsets[i] += fitted.out_of_fold[i];
     out.push_back(std::move(fitted.correction));
   }
   return out;
@@ -187,13 +180,8 @@ void Stack::fill_row(std::span<const float> features, const SparseRows& answers,
   }
 }
 
-Shift Stack::shift(std::span<const float> row) const {
-  Shift out;
-  for (std::size_t at = learner_columns(); at < row.size(); at += 2) {
-    out.direction += static_cast<double>(row[at]);
-    out.tie += static_cast<double>(row[at + 1]);
-  }
-  return out;
+std::vector<Shift> Stack::shifts(std::span<const float> row) const {
+  return shifts_in(row.subspan(learner_columns()));
 }
 
 void Stack::drop_idle_corrections() {
@@ -201,8 +189,8 @@ void Stack::drop_idle_corrections() {
 }
 
 Result<std::array<std::vector<Prediction>, kLearners>> Stack::predict(std::span<const float> rows) const {
-  const std::vector<float> narrow = without_corrections(rows);
-  const std::span<const float> seen = corrections_.empty() ? rows : std::span<const float>(narrow);
+  std::vector<float> narrow;
+  const std::span<const float> seen = learner_part(rows, narrow);
   const std::size_t width = learner_columns(), n = seen.size() / width;
   std::array<std::vector<Prediction>, kLearners> out;
   out[0].reserve(n);
@@ -211,22 +199,22 @@ Result<std::array<std::vector<Prediction>, kLearners>> Stack::predict(std::span<
   return out;
 }
 
-std::vector<float> Stack::without_corrections(std::span<const float> rows) const {
-  std::vector<float> out;
-  if (corrections_.empty()) return out;
+std::span<const float> Stack::learner_part(std::span<const float> rows, std::vector<float>& room) const {
+  if (corrections_.empty()) return rows;
   const std::size_t n = rows.size() / columns();
-  out.reserve(n * learner_columns());
+  room.clear();
+  room.reserve(n * learner_columns());
   for (std::size_t i = 0; i < n; ++i) {
     const auto row = rows.subspan(i * columns(), learner_columns());
-    out.insert(out.end(), row.begin(), row.end());
+    room.insert(room.end(), row.begin(), row.end());
   }
-  return out;
+  return room;
 }
 
 Status Stack::contributions(std::span<const float> rows, const BlendWeights& weights,
                             std::vector<double>& direction, std::vector<double>& tie) const {
-  const std::vector<float> narrow = without_corrections(rows);
-  const std::span<const float> seen = corrections_.empty() ? rows : std::span<const float>(narrow);
+  std::vector<float> narrow;
+  const std::span<const float> seen = learner_part(rows, narrow);
   const std::size_t width = learner_columns(), n = seen.size() / width;
   AGON_TRY(boosted_.contributions(seen, direction, tie));
   std::vector<double> linear(width);
@@ -299,17 +287,13 @@ Result<Stack> Stack::load(ByteReader& in) {
 Prediction blend(std::span<const Prediction> learners, const BlendWeights& weights) {
   AGON_CHECK(learners.size() == kLearners);
   const auto floored = [](double p) { return std::max(p, kProbabilityFloor); };
-  double direction = 0, tie = 0;
+  Shift logits;
   for (std::size_t k = 0; k < learners.size(); ++k) {
     const Prediction& p = learners[k];
-    direction += weights.direction[k] * (std::log(floored(p.a)) - std::log(floored(p.b)));
-    tie += weights.tie[k] * (std::log(floored(p.tie)) - std::log(floored(p.a + p.b)));
+    logits.direction += weights.direction[k] * (std::log(floored(p.a)) - std::log(floored(p.b)));
+    logits.tie += weights.tie[k] * (std::log(floored(p.tie)) - std::log(floored(p.a + p.b)));
   }
-  const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
-  const double decided = sigmoid(-tie);
-  const double a = floored(decided * sigmoid(direction)), b = floored(decided * sigmoid(-direction)),
-               t = floored(sigmoid(tie)), sum = (a + b) + t;
-  return {a / sum, b / sum, t / sum};
+  return prediction_of(logits);
 }
 
 }  // namespace agon

@@ -75,8 +75,8 @@ class Stack {
   /// Predictions of every learner for rows made by fill_row, row-major; the corrections are not in them.
   [[nodiscard]] Result<std::array<std::vector<Prediction>, kLearners>> predict(
       std::span<const float> rows) const;
-  /// What the corrections add to the blend of a row made by fill_row.
-  [[nodiscard]] Shift shift(std::span<const float> row) const;
+  /// What each correction adds to the blend of a row made by fill_row.
+  [[nodiscard]] std::vector<Shift> shifts(std::span<const float> row) const;
   /// Contributions to ln(p_a / p_b) and to the tie's logit, learners weighted by `weights`.
   [[nodiscard]] Status contributions(std::span<const float> rows, const BlendWeights& weights,
                                      std::vector<double>& direction, std::vector<double>& tie) const;
@@ -98,8 +98,10 @@ class Stack {
   [[nodiscard]] Status load_corrections(ByteReader& in);
 
  private:
-  /// The learners' columns of rows; empty where that is all of them.
-  [[nodiscard]] std::vector<float> without_corrections(std::span<const float> rows) const;
+  /// The learners' columns of rows: the rows themselves, or put into `room` where corrections stand behind
+  /// them.
+  [[nodiscard]] std::span<const float> learner_part(std::span<const float> rows,
+                                                    std::vector<float>& room) const;
   TextScores scores_;
   OddEvenModel linear_;
   BoostedModel boosted_;
@@ -110,7 +112,6 @@ class Stack {
 
 /// The learners' predictions as one: weighted means of ln(p_a / p_b) and of the logit of the tie, all
 /// kept inside (kProbabilityFloor, 1 - kProbabilityFloor). Exactly symmetric when its inputs are.
-inline constexpr double kProbabilityFloor = 1e-4;
 [[nodiscard]] Prediction blend(std::span<const Prediction> learners, const BlendWeights& weights);
 
 }  // namespace agon

@@ -70,24 +70,6 @@ struct FoldResult {
   ShuffledLosses shuffled;
 };
 
-Shift total_of(const std::vector<Shift>& shifts) {
-  Shift sum;
-  for (const Shift& s : shifts) {
-    sum.direction += s.direction;
-    sum.tie += s.tie;
-  }
-  return sum;
-}
-
-std::vector<std::vector<Shift>> shifts_of(const Stack& stack, std::span<const float> rows) {
-  std::vector<std::vector<Shift>> out(rows.size() / stack.columns());
-  for (std::size_t i = 0; i < out.size(); ++i)
-    for (std::size_t j = stack.learner_columns(); j < stack.columns(); j += 2)
-      out[i].push_back({static_cast<double>(rows[i * stack.columns() + j]),
-                        static_cast<double>(rows[i * stack.columns() + j + 1])});
-  return out;
-}
-
 struct FoldTask {
   bool first_seed = false;
   std::uint64_t seed = 1;
@@ -123,7 +105,8 @@ Result<FoldResult> run_fold(const Dataset& data, const Fold& fold, const FoldTas
   FoldResult result;
   std::vector<float> x = stack_rows(stack, data, held_out);
   AGON_ASSIGN(result.learners, stack.predict(x));
-  result.shifts = shifts_of(stack, x);
+  for (std::size_t i = 0; i < held_out.size(); ++i)
+    result.shifts.push_back(stack.shifts(std::span(x).subspan(i * stack.columns(), stack.columns())));
   result.corrections = stack.corrections();
   if (!task.first_seed) return result;
   const Baselines baselines = Baselines::fit(data, rows, weights);
@@ -141,8 +124,9 @@ Result<FoldResult> run_fold(const Dataset& data, const Fold& fold, const FoldTas
              AGON_ASSIGN(const auto learners, stack.predict(rows));
              std::vector<Prediction> out;
              for (std::size_t i = 0; i < learners[0].size(); ++i)
-               out.push_back(shifted(blend_row(learners, i, {}),
-                                     stack.shift(rows.subspan(i * stack.columns(), stack.columns()))));
+               out.push_back(
+                   shifted(blend_row(learners, i, {}),
+                           sum_of(stack.shifts(rows.subspan(i * stack.columns(), stack.columns())))));
              return out;
            }},
           std::move(x), std::span(outcomes).first(n), task.seed));
@@ -194,7 +178,7 @@ std::vector<LearningPoint> learning_curve(const Dataset& data, const std::vector
     rows += run.rows;
     const std::vector<std::uint32_t>& held_out = folds[run.fold].held_out;
     for (std::size_t i = 0; i < held_out.size(); ++i)
-      scored.push_back({shifted(blend_row(run.result.learners, i, {}), total_of(run.result.shifts[i])),
+      scored.push_back({shifted(blend_row(run.result.learners, i, {}), sum_of(run.result.shifts[i])),
                         outcomes[held_out[i]], 1.0, data.groups[data.main_rows[held_out[i]]]});
   }
   std::vector<LearningPoint> points;
@@ -307,7 +291,7 @@ Result<CrossValidation> cross_validate(const Dataset& data, const TrainOptions& 
     }
     std::vector<Prediction> blended = cross_fitted_blend(learners, drawings[s], outcomes);
     gains.add_drawing(blended, shifts, outcomes);
-    for (std::size_t i = 0; i < n; ++i) blended[i] = shifted(blended[i], total_of(shifts[i]));
+    for (std::size_t i = 0; i < n; ++i) blended[i] = shifted(blended[i], sum_of(shifts[i]));
     double sum = 0;
     for (std::size_t i = 0; i < n; ++i) sum += log_loss(blended[i], outcomes[i]);
     cv.log_loss_by_seed.push_back(sum / static_cast<double>(n));

@@ -8,7 +8,7 @@
 
 #include "agon/base/parallel.h"
 #include "agon/base/random.h"
-#include "agon/ranking/normal.h"
+#include "agon/stats/normal.h"
 
 namespace agon {
 namespace {

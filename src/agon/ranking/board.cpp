@@ -11,9 +11,9 @@
 #include "agon/data/vote_fields.h"
 #include "agon/ranking/bootstrap.h"
 #include "agon/ranking/composite.h"
-#include "agon/ranking/normal.h"
 #include "agon/ranking/reweight.h"
 #include "agon/ranking/style_regression.h"
+#include "agon/stats/normal.h"
 
 namespace agon {
 namespace {

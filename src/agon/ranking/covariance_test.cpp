@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "agon/base/parallel.h"
-#include "agon/ranking/normal.h"
 #include "agon/ranking/paired_kernel.h"
 #include "agon/ranking/test_tables.h"
+#include "agon/stats/normal.h"
 
 namespace agon {
 namespace {

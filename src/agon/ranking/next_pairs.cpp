@@ -11,8 +11,8 @@
 
 #include "agon/base/check.h"
 #include "agon/base/parallel.h"
-#include "agon/ranking/normal.h"
 #include "agon/ranking/paired_kernel.h"
+#include "agon/stats/normal.h"
 
 namespace agon {
 namespace {

@@ -7,9 +7,9 @@
 #include <numeric>
 
 #include "agon/ranking/next_text.h"
-#include "agon/ranking/normal.h"
 #include "agon/ranking/paired_kernel.h"
 #include "agon/ranking/test_tables.h"
+#include "agon/stats/normal.h"
 
 namespace agon {
 namespace {

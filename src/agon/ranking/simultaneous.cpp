@@ -10,7 +10,7 @@
 #include "agon/base/check.h"
 #include "agon/base/parallel.h"
 #include "agon/ranking/lanes.h"
-#include "agon/ranking/normal.h"
+#include "agon/stats/normal.h"
 
 namespace agon {
 namespace {

@@ -10,6 +10,7 @@
 #include "agon/base/check.h"
 #include "agon/base/hash.h"
 #include "agon/llm/access/choices.h"
+#include "agon/llm/access/item_error.h"
 #include "agon/llm/constrain/constraint.h"
 #include "agon/llm/engine/generation.h"
 #include "agon/llm/engine/relevance.h"
@@ -18,12 +19,6 @@
 
 namespace agon::llm {
 namespace {
-
-std::unexpected<Error> about(std::size_t item, std::string part, Error error) {
-  error.row = item + 1;
-  error.column = std::move(part);
-  return std::unexpected(std::move(error));
-}
 
 // The text of a conversation, as the file's template shapes it.
 Result<std::string> rendered(const Engine& engine, const std::vector<ChatMessage>& messages) {
@@ -78,10 +73,11 @@ ContinuationScore shown(const Engine& engine, const ScoreRequest& request, Score
 }  // namespace
 
 Result<std::unique_ptr<EmbeddedModel>> EmbeddedModel::open(const std::string& path,
-                                                           const EngineOptions& options) {
+                                                           const EngineOptions& options, std::string key) {
   AGON_ASSIGN(auto engine, Engine::open(path, options));
   auto model = std::make_unique<EmbeddedModel>(*engine, path);
   model->owned_ = std::move(engine);
+  model->key_ = std::move(key);
   return model;
 }
 

@@ -11,7 +11,9 @@ namespace agon::llm {
 
 class EmbeddedModel final : public LanguageModel {
  public:
-  static Result<std::unique_ptr<EmbeddedModel>> open(const std::string& path, const EngineOptions& options);
+  /// `key` is the file's SHA-256 where the caller has just read it: identity() then need not.
+  static Result<std::unique_ptr<EmbeddedModel>> open(const std::string& path, const EngineOptions& options,
+                                                     std::string key = {});
   /// Of an engine that is open and outlives it; `path` is its file.
   EmbeddedModel(Engine& engine, std::string path) : engine_(&engine), path_(std::move(path)) {}
 

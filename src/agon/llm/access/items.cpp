@@ -74,6 +74,25 @@ struct ItemReader::State {
     return result;
   }
 
+  // What all items begin with: a row, an id, and a text under `key` or a conversation; false at the end.
+  template <class Item>
+  Result<bool> begin(Object& object, Item& item, const std::string& key, std::string& text) {
+    AGON_ASSIGN(const bool some, next(object));
+    if (!some) return false;
+    item = {};
+    item.row = records.record();
+    AGON_ASSIGN(item.id, id(object));
+    Element value;
+    if (object["messages"].get(value) == simdjson::SUCCESS) {
+      if (object[key].error() == simdjson::SUCCESS)
+        return bad(fmt::format("both '{}' and 'messages' are given", key), "messages", "one of them");
+      AGON_ASSIGN(item.messages, messages(value));
+    } else {
+      AGON_ASSIGN(text, string(object, key, key));
+    }
+    return true;
+  }
+
   std::unexpected<Error> bad(std::string message, std::string field = {}, std::string expected = {}) {
     Error error = records.error_here(std::move(message), std::move(field));
     error.expected = std::move(expected);
@@ -100,19 +119,9 @@ Result<std::unique_ptr<ItemReader>> ItemReader::parse(std::string bytes, const s
 
 Result<bool> ItemReader::next(ScoreItem& item) {
   Object object;
-  AGON_ASSIGN(const bool some, state_->next(object));
+  AGON_ASSIGN(const bool some, state_->begin(object, item, "context", item.context));
   if (!some) return false;
-  item = {};
-  item.row = state_->records.record();
-  AGON_ASSIGN(item.id, state_->id(object));
   Element value;
-  if (object["messages"].get(value) == simdjson::SUCCESS) {
-    if (object["context"].error() == simdjson::SUCCESS)
-      return state_->bad("both 'context' and 'messages' are given", "messages", "one of them");
-    AGON_ASSIGN(item.messages, state_->messages(value));
-  } else {
-    AGON_ASSIGN(item.context, state_->string(object, "context", "context"));
-  }
   simdjson::dom::array list;
   if (object["continuations"].get(value) != simdjson::SUCCESS)
     return state_->bad("missing", "continuations", "a list of strings");
@@ -131,19 +140,8 @@ Result<bool> ItemReader::next(ScoreItem& item) {
 
 Result<bool> ItemReader::next(TextItem& item) {
   Object object;
-  AGON_ASSIGN(const bool some, state_->next(object));
+  AGON_ASSIGN(const bool some, state_->begin(object, item, "text", item.text));
   if (!some) return false;
-  item = {};
-  item.row = state_->records.record();
-  AGON_ASSIGN(item.id, state_->id(object));
-  Element value;
-  if (object["messages"].get(value) == simdjson::SUCCESS) {
-    if (object["text"].error() == simdjson::SUCCESS)
-      return state_->bad("both 'text' and 'messages' are given", "messages", "one of them");
-    AGON_ASSIGN(item.messages, state_->messages(value));
-  } else {
-    AGON_ASSIGN(item.text, state_->string(object, "text", "text"));
-  }
   return true;
 }
 

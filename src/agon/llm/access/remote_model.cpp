@@ -7,17 +7,12 @@
 
 #include "agon/base/hash.h"
 #include "agon/llm/access/choices.h"
+#include "agon/llm/access/item_error.h"
 #include "agon/llm/remote/echo.h"
 #include "agon/llm/remote/requests.h"
 
 namespace agon::llm {
 namespace {
-
-std::unexpected<Error> about(std::size_t item, std::string part, Error error) {
-  error.row = item + 1;
-  error.column = std::move(part);
-  return std::unexpected(std::move(error));
-}
 
 std::unexpected<Error> cannot(std::string what) {
   return std::unexpected(Error{.message = std::move(what), .kind = ErrorKind::kUsage});

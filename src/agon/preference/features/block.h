@@ -35,6 +35,13 @@ struct FeatureMatrix {
   [[nodiscard]] std::span<const float> row(std::size_t i) const {
     return std::span(values).subspan(i * columns, columns);
   }
+  /// Some rows, one after the other.
+  [[nodiscard]] std::vector<float> rows_of(std::span<const std::uint32_t> which) const {
+    std::vector<float> out;
+    out.reserve(which.size() * columns);
+    for (const std::uint32_t i : which) out.insert(out.end(), row(i).begin(), row(i).end());
+    return out;
+  }
 };
 
 /// A source of columns. The promise that everything else rests on: computing the swapped vote gives
@@ -43,11 +50,9 @@ class FeatureBlock {
  public:
   virtual ~FeatureBlock() = default;
   [[nodiscard]] virtual std::string_view name() const = 0;
-  /// Raised whenever the same text would give other numbers: cached rows and old models then no longer fit.
+  /// Raised whenever the same text would give other numbers: old models then no longer fit.
   [[nodiscard]] virtual int version() const = 0;
   [[nodiscard]] virtual std::span<const Column> columns() const = 0;
-  /// Worth keeping on disk; false for blocks that are cheaper to compute than to look up.
-  [[nodiscard]] virtual bool cacheable() const { return false; }
   /// One row a vote into `out` (votes.size() x columns().size(), row-major).
   [[nodiscard]] virtual Status compute(std::span<const Vote> votes, std::span<float> out,
                                        const Progress& progress) const = 0;

@@ -118,10 +118,9 @@ Status RowStore::read_header(std::string_view what) {
 }
 
 Status RowStore::read_keys() {
-  const std::size_t record = record_bytes(), size = size_of(file_);
-  const std::size_t count = (size - std::min(size, header_bytes_)) / record;
-  end_ = header_bytes_ + count * record;
-  if (end_ < size && ::ftruncate(file_, static_cast<off_t>(end_)) != 0)
+  const std::size_t record = record_bytes(), size = size_of(file_), count = records_in(size);
+  const std::size_t end = header_bytes_ + count * record;
+  if (end < size && ::ftruncate(file_, static_cast<off_t>(end)) != 0)
     return system_error("cannot mend the cache", path_);
   const std::size_t together = std::max<std::size_t>(1, (std::size_t{4} << 20) / record);
   std::string block;
@@ -179,15 +178,13 @@ Status RowStore::append(std::span<const std::uint64_t> keys, std::span<const flo
   }
   const Lock lock(file_);
   // Another run may have added rows meanwhile, or left a part of one as it was killed.
-  const std::size_t size = size_of(file_), record = record_bytes();
-  const std::size_t end = header_bytes_ + (size - std::min(size, header_bytes_)) / record * record;
+  const std::size_t record = record_bytes(), end = header_bytes_ + records_in(size_of(file_)) * record;
   if (!write_at(file_, bytes, end) || ::fdatasync(file_) != 0) {
     const auto error = system_error("cannot add to the cache", path_);
     (void)!::ftruncate(file_, static_cast<off_t>(end));
     return error;
   }
   for (std::size_t i = 0; i < keys.size(); ++i) places_[keys[i]] = end + i * record;
-  end_ = end + bytes.size();
   return {};
 }
 

@@ -5,6 +5,7 @@
 // the next run. Any number of runs may use one file at once.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -42,11 +43,15 @@ class RowStore {
   [[nodiscard]] Status read_header(std::string_view what);
   [[nodiscard]] Status read_keys();
   [[nodiscard]] std::size_t record_bytes() const { return 16 + 4 * width_; }
+  /// Whole records in a file of `size` bytes.
+  [[nodiscard]] std::size_t records_in(std::size_t size) const {
+    return (size - std::min(size, header_bytes_)) / record_bytes();
+  }
 
   std::string path_;
   std::size_t width_;
   int file_ = -1;
-  std::size_t header_bytes_ = 0, end_ = 0;  // end of the last record that was read or added
+  std::size_t header_bytes_ = 0;
   std::unordered_map<std::uint64_t, std::uint64_t>
       places_;  // key to offset, or to number of the row in memory
   std::vector<float> memory_;

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
+#include <initializer_list>
 #include <numeric>
+#include <unordered_set>
 
 #include "agon/base/bytes.h"
 #include "agon/base/check.h"
@@ -18,22 +21,13 @@ namespace {
 
 constexpr std::size_t kWindow = 64;  // votes that are read and then kept together
 
-void put_turns(ByteWriter& out, const Turns& turns) {
-  out.put<std::uint64_t>(turns.size());
-  for (const Turn& turn : turns) out.put(std::string_view(turn.text));
-}
-
-/// Of everything that a side's numbers depend on.
-std::uint64_t side_key(const Vote& vote, std::size_t side) {
+/// Of the turns alone: nulls are empty texts to a model.
+std::uint64_t key_of(std::initializer_list<const Turns*> parts) {
   ByteWriter text;
-  put_turns(text, vote.prompt);
-  put_turns(text, side == 0 ? vote.response_a : vote.response_b);
-  return hash64(text.bytes());
-}
-
-std::uint64_t vote_key(const Vote& vote) {
-  ByteWriter text;
-  for (const Turns* turns : {&vote.prompt, &vote.response_a, &vote.response_b}) put_turns(text, *turns);
+  for (const Turns* turns : parts) {
+    text.put<std::uint64_t>(turns->size());
+    for (const Turn& turn : *turns) text.put(std::string_view(turn.text));
+  }
   return hash64(text.bytes());
 }
 
@@ -147,19 +141,21 @@ AnswerReader::Kept* AnswerReader::find(std::string_view block) {
 }
 
 Result<std::vector<AnswerBlock>> AnswerReader::read(std::span<const Vote> votes, const Progress& progress) {
-  const auto has = [&](const Vote& vote) {
-    return std::ranges::all_of(kept_, [&](const Kept& k) {
-      if (k.by_vote) return k.rows->contains(vote_key(vote));
-      return k.rows->contains(side_key(vote, 0)) && k.rows->contains(side_key(vote, 1));
+  std::vector<KeyedVote> keyed, missing;
+  for (const Vote& vote : votes) {
+    keyed.push_back({&vote,
+                     {key_of({&vote.prompt, &vote.response_a}), key_of({&vote.prompt, &vote.response_b})},
+                     key_of({&vote.prompt, &vote.response_a, &vote.response_b})});
+    const bool kept = std::ranges::all_of(kept_, [&](const Kept& k) {
+      return k.rows->contains(keyed.back().key(k, 0)) && k.rows->contains(keyed.back().key(k, 1));
     });
-  };
-  std::vector<Vote> missing;
-  for (const Vote& vote : votes)
-    if (!has(vote)) missing.push_back(vote);
+    if (!kept) missing.push_back(keyed.back());
+  }
   const auto begin = std::chrono::steady_clock::now();
   for (std::size_t at = 0; at < missing.size(); at += kWindow) {
     if (progress) progress("language model", at, missing.size());
-    const auto window = std::span<const Vote>(missing).subspan(at, std::min(kWindow, missing.size() - at));
+    const auto window =
+        std::span<const KeyedVote>(missing).subspan(at, std::min(kWindow, missing.size() - at));
     AGON_TRY(compute(window));
     votes_read_ += window.size();
   }
@@ -175,8 +171,7 @@ Result<std::vector<AnswerBlock>> AnswerReader::read(std::span<const Vote> votes,
     for (std::size_t i = 0; i < votes.size(); ++i)
       for (std::size_t s = 0; s < 2; ++s) {
         const auto to = std::span(block.values).subspan((2 * i + s) * k.width, k.width);
-        AGON_ASSIGN(const bool found,
-                    k.rows->find(k.by_vote ? vote_key(votes[i]) : side_key(votes[i], s), to));
+        AGON_ASSIGN(const bool found, k.rows->find(keyed[i].key(k, s), to));
         AGON_CHECK(found);
         // A verdict is one number for A; for B it is the opposite.
         if (k.by_vote && s == 1) std::ranges::transform(to, to.begin(), std::negate<>());
@@ -186,7 +181,24 @@ Result<std::vector<AnswerBlock>> AnswerReader::read(std::span<const Vote> votes,
   return out;
 }
 
-Status AnswerReader::compute(std::span<const Vote> votes) {
+std::vector<AnswerReader::Missing> AnswerReader::missing(std::span<const KeyedVote> votes, const Kept& kept) {
+  std::vector<Missing> out;
+  std::unordered_set<std::uint64_t> seen;
+  for (std::size_t i = 0; i < votes.size(); ++i)
+    for (std::size_t s = 0; s < (kept.by_vote ? 1 : 2); ++s) {
+      const std::uint64_t key = votes[i].key(kept, s);
+      if (!kept.rows->contains(key) && seen.insert(key).second) out.push_back({votes[i].vote, i, s, key});
+    }
+  return out;
+}
+
+Status AnswerReader::keep(Kept& kept, std::span<const Missing> missing, std::span<const float> rows) {
+  std::vector<std::uint64_t> keys;
+  for (const Missing& m : missing) keys.push_back(m.key);
+  return kept.rows->append(keys, rows);
+}
+
+Status AnswerReader::compute(std::span<const KeyedVote> votes) {
   if (engine_of(*model_) != nullptr) {
     AGON_TRY(compute_passes(votes));
   } else {
@@ -199,22 +211,20 @@ Status AnswerReader::compute(std::span<const Vote> votes) {
 }
 
 // States and likelihoods come out of the same pass over each conversation.
-Status AnswerReader::compute_passes(std::span<const Vote> votes) {
+Status AnswerReader::compute_passes(std::span<const KeyedVote> votes) {
   llm::Engine& engine = *engine_of(*model_);
   Kept *states = find(answer_blocks::kStates), *last = find(answer_blocks::kLast),
        *likelihood = find(answer_blocks::kLikelihood), *ratio = find(answer_blocks::kRatio);
   if (states == nullptr && last == nullptr && likelihood == nullptr && ratio == nullptr) return {};
   std::vector<llm::ReadRequest> requests, alone;
-  std::vector<std::uint64_t> keys;
   for (std::size_t i = 0; i < votes.size(); ++i)
     for (std::size_t s = 0; s < 2; ++s) {
-      const Vote& vote = votes[i];
+      const Vote& vote = *votes[i].vote;
       const Turns& answers = s == 0 ? vote.response_a : vote.response_b;
       auto request = answer_request(engine, vote.prompt, answers, spec_.budget);
       if (!request) return std::unexpected(about(vote, request.error()));
       request->family = i;
       requests.push_back(std::move(*request));
-      keys.push_back(side_key(vote, s));
       if (ratio == nullptr) continue;
       auto bare = answer_request(engine, {}, answers, spec_.budget);
       if (!bare) return std::unexpected(about(vote, bare.error()));
@@ -228,27 +238,23 @@ Status AnswerReader::compute_passes(std::span<const Vote> votes) {
   if (ratio != nullptr) {
     AGON_ASSIGN(bare, llm::read_texts(engine, alone, {.layers = {}, .logprobs = true}));
   }
-  const auto keep = [&](Kept* kept, const auto& fill) -> Status {
+  const auto keep_from = [&](Kept* kept, const auto& fill) -> Status {
     if (kept == nullptr) return {};
-    Fresh fresh;
-    for (std::size_t i = 0; i < readings.size(); ++i) {
-      if (kept->rows->contains(keys[i])) continue;
-      fresh.keys.push_back(keys[i]);
-      std::vector<float> row(kept->width);
-      fill(i, std::span(row));
-      fresh.rows.insert(fresh.rows.end(), row.begin(), row.end());
-    }
-    return kept->rows->append(fresh.keys, fresh.rows);
+    const std::vector<Missing> wanted = missing(votes, *kept);
+    std::vector<float> rows(wanted.size() * kept->width);
+    for (std::size_t k = 0; k < wanted.size(); ++k)
+      fill(2 * wanted[k].place + wanted[k].side, std::span(rows).subspan(k * kept->width, kept->width));
+    return keep(*kept, wanted, rows);
   };
-  AGON_TRY(keep(states, [&](std::size_t i, std::span<float> row) {
+  AGON_TRY(keep_from(states, [&](std::size_t i, std::span<float> row) {
     std::ranges::copy(readings[i].mean, row.begin());
   }));
-  AGON_TRY(keep(
+  AGON_TRY(keep_from(
       last, [&](std::size_t i, std::span<float> row) { std::ranges::copy(readings[i].last, row.begin()); }));
-  AGON_TRY(keep(likelihood, [&](std::size_t i, std::span<float> row) {
+  AGON_TRY(keep_from(likelihood, [&](std::size_t i, std::span<float> row) {
     likelihood_numbers(readings[i].logprobs, readings[i].end_logprob, row);
   }));
-  return keep(ratio, [&](std::size_t i, std::span<float> row) {
+  return keep_from(ratio, [&](std::size_t i, std::span<float> row) {
     const auto mean = [](const std::vector<double>& v) {
       return v.empty() ? 0.0 : std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
     };
@@ -256,92 +262,78 @@ Status AnswerReader::compute_passes(std::span<const Vote> votes) {
   });
 }
 
-Status AnswerReader::compute_embeddings(std::span<const Vote> votes, Kept& kept) {
+Status AnswerReader::compute_embeddings(std::span<const KeyedVote> votes, Kept& kept) {
+  const std::vector<Missing> wanted = missing(votes, kept);
+  if (wanted.empty()) return {};
   std::vector<std::string> texts;
-  Fresh fresh;
-  for (const Vote& vote : votes)
-    for (std::size_t s = 0; s < 2; ++s) {
-      const std::uint64_t key = side_key(vote, s);
-      if (kept.rows->contains(key) || std::ranges::find(fresh.keys, key) != fresh.keys.end()) continue;
-      fresh.keys.push_back(key);
-      texts.push_back(conversation_text(vote, s, spec_.budget).whole());
-    }
-  if (texts.empty()) return {};
+  for (const Missing& m : wanted) texts.push_back(conversation_text(*m.vote, m.side, spec_.budget).whole());
   AGON_ASSIGN(const auto embeddings, model_->embed(texts));
+  std::vector<float> rows;
   for (const llm::TextEmbedding& e : embeddings) {
     if (e.values.size() != kept.width)
       return fail(fmt::format("the server gave an embedding of {} numbers after ones of {}", e.values.size(),
                               kept.width),
                   spec_.location);
-    fresh.rows.insert(fresh.rows.end(), e.values.begin(), e.values.end());
+    rows.insert(rows.end(), e.values.begin(), e.values.end());
   }
-  return kept.rows->append(fresh.keys, fresh.rows);
+  return keep(kept, wanted, rows);
 }
 
-Status AnswerReader::compute_scores(std::span<const Vote> votes, Kept& kept) {
+// An answer without text has no log-probabilities: its row stays zero.
+Status AnswerReader::compute_scores(std::span<const KeyedVote> votes, Kept& kept) {
+  const std::vector<Missing> wanted = missing(votes, kept);
   std::vector<llm::ScoreInput> items;
-  Fresh fresh;
-  std::vector<std::size_t> item_of;  // of each key; items.size() for an answer without text
-  for (const Vote& vote : votes)
-    for (std::size_t s = 0; s < 2; ++s) {
-      const std::uint64_t key = side_key(vote, s);
-      if (kept.rows->contains(key) || std::ranges::find(fresh.keys, key) != fresh.keys.end()) continue;
-      fresh.keys.push_back(key);
-      ConversationText text = conversation_text(vote, s, spec_.budget);
-      item_of.push_back(text.answer.empty() ? SIZE_MAX : items.size());
-      if (!text.answer.empty())
-        items.push_back({.context = {.text = std::move(text.before)}, .continuations = {" " + text.answer}});
-    }
+  std::vector<std::size_t> row_of;  // of each item
+  for (std::size_t k = 0; k < wanted.size(); ++k) {
+    ConversationText text = conversation_text(*wanted[k].vote, wanted[k].side, spec_.budget);
+    if (text.answer.empty()) continue;
+    items.push_back({.context = {.text = std::move(text.before)}, .continuations = {" " + text.answer}});
+    row_of.push_back(k);
+  }
   std::vector<std::vector<llm::ContinuationScore>> scores;
   if (!items.empty()) {
     AGON_ASSIGN(scores, model_->score(items));
   }
-  for (const std::size_t item : item_of) {
-    std::vector<float> row(kept.width);
-    if (item != SIZE_MAX) likelihood_numbers(scores[item][0].token_logprobs, 0, row);
-    fresh.rows.insert(fresh.rows.end(), row.begin(), row.end());
-  }
-  return kept.rows->append(fresh.keys, fresh.rows);
+  std::vector<float> rows(wanted.size() * kept.width);
+  for (std::size_t i = 0; i < items.size(); ++i)
+    likelihood_numbers(scores[i][0].token_logprobs, 0,
+                       std::span(rows).subspan(row_of[i] * kept.width, kept.width));
+  return keep(kept, wanted, rows);
 }
 
-Status AnswerReader::compute_verdicts(std::span<const Vote> votes, Kept& kept) {
+Status AnswerReader::compute_verdicts(std::span<const KeyedVote> votes, Kept& kept) {
+  const std::vector<Missing> wanted = missing(votes, kept);
+  if (wanted.empty()) return {};
   std::vector<llm::ChoiceInput> items;
-  Fresh fresh;
-  for (const Vote& vote : votes) {
-    const std::uint64_t key = vote_key(vote);
-    if (kept.rows->contains(key) || std::ranges::find(fresh.keys, key) != fresh.keys.end()) continue;
-    fresh.keys.push_back(key);
+  for (const Missing& m : wanted)
     for (const bool exchanged : {false, true})
-      items.push_back({.context = {.messages = {{"user", verdict_question(vote, exchanged, spec_.budget)}}},
-                       .choices = {"A", "B"}});
-  }
-  if (items.empty()) return {};
+      items.push_back(
+          {.context = {.messages = {{"user", verdict_question(*m.vote, exchanged, spec_.budget)}}},
+           .choices = {"A", "B"}});
   AGON_ASSIGN(const auto choices, model_->choose(items));
   const auto first_over_second = [&](std::size_t i) {
     return choices[i].logprobs[0] - choices[i].logprobs[1];
   };
-  for (std::size_t i = 0; i < fresh.keys.size(); ++i) {
+  std::vector<float> rows;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
     const double verdict = (first_over_second(2 * i) - first_over_second(2 * i + 1)) / 2;
-    fresh.rows.push_back(static_cast<float>(std::isfinite(verdict) ? std::clamp(verdict, -50.0, 50.0) : 0.0));
+    rows.push_back(static_cast<float>(std::isfinite(verdict) ? std::clamp(verdict, -50.0, 50.0) : 0.0));
   }
-  return kept.rows->append(fresh.keys, fresh.rows);
+  return keep(kept, wanted, rows);
 }
 
-Status AnswerReader::compute_rewards(std::span<const Vote> votes, Kept& kept) {
+Status AnswerReader::compute_rewards(std::span<const KeyedVote> votes, Kept& kept) {
+  const std::vector<Missing> wanted = missing(votes, kept);
+  if (wanted.empty()) return {};
   std::vector<llm::RerankInput> items;
-  Fresh fresh;
-  for (const Vote& vote : votes)
-    for (std::size_t s = 0; s < 2; ++s) {
-      const std::uint64_t key = side_key(vote, s);
-      if (kept.rows->contains(key) || std::ranges::find(fresh.keys, key) != fresh.keys.end()) continue;
-      fresh.keys.push_back(key);
-      ConversationText text = conversation_text(vote, s, spec_.budget);
-      items.push_back({.query = std::move(text.asked), .documents = {std::move(text.answer)}});
-    }
-  if (items.empty()) return {};
+  for (const Missing& m : wanted) {
+    ConversationText text = conversation_text(*m.vote, m.side, spec_.budget);
+    items.push_back({.query = std::move(text.asked), .documents = {std::move(text.answer)}});
+  }
   AGON_ASSIGN(const auto rewards, model_->rerank(items));
-  for (const std::vector<double>& reward : rewards) fresh.rows.push_back(static_cast<float>(reward[0]));
-  return kept.rows->append(fresh.keys, fresh.rows);
+  std::vector<float> rows;
+  for (const std::vector<double>& reward : rewards) rows.push_back(static_cast<float>(reward[0]));
+  return keep(kept, wanted, rows);
 }
 
 }  // namespace agon

@@ -1,6 +1,7 @@
 // Reads answers with a language model, in this process or behind a URL, and keeps what it found on disk.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -38,21 +39,34 @@ class AnswerReader final : public AnswerSource {
     bool by_vote = false;
     std::unique_ptr<RowStore> rows;
   };
-  /// Rows that are to be added to one store.
-  struct Fresh {
-    std::vector<std::uint64_t> keys;
-    std::vector<float> rows;
+  /// A vote and what its rows are kept under.
+  struct KeyedVote {
+    const Vote* vote;
+    std::array<std::uint64_t, 2> sides;  ///< Of prompt and answer.
+    std::uint64_t both;
+    [[nodiscard]] std::uint64_t key(const Kept& kept, std::size_t side) const {
+      return kept.by_vote ? both : sides[side];
+    }
+  };
+  /// A row that is not kept yet.
+  struct Missing {
+    const Vote* vote;
+    std::size_t place, side;  ///< Of the vote in its window; side 0 where rows are of votes.
+    std::uint64_t key;
   };
 
   AnswerReader(std::unique_ptr<llm::LanguageModel> model, AnswerSpec spec)
       : model_(std::move(model)), spec_(std::move(spec)) {}
   [[nodiscard]] Status open_stores(const std::string& cache_folder);
-  [[nodiscard]] Status compute(std::span<const Vote> votes);
-  [[nodiscard]] Status compute_passes(std::span<const Vote> votes);
-  [[nodiscard]] Status compute_embeddings(std::span<const Vote> votes, Kept& kept);
-  [[nodiscard]] Status compute_scores(std::span<const Vote> votes, Kept& kept);
-  [[nodiscard]] Status compute_verdicts(std::span<const Vote> votes, Kept& kept);
-  [[nodiscard]] Status compute_rewards(std::span<const Vote> votes, Kept& kept);
+  /// Each row once, in the order of the votes.
+  [[nodiscard]] static std::vector<Missing> missing(std::span<const KeyedVote> votes, const Kept& kept);
+  [[nodiscard]] static Status keep(Kept& kept, std::span<const Missing> missing, std::span<const float> rows);
+  [[nodiscard]] Status compute(std::span<const KeyedVote> votes);
+  [[nodiscard]] Status compute_passes(std::span<const KeyedVote> votes);
+  [[nodiscard]] Status compute_embeddings(std::span<const KeyedVote> votes, Kept& kept);
+  [[nodiscard]] Status compute_scores(std::span<const KeyedVote> votes, Kept& kept);
+  [[nodiscard]] Status compute_verdicts(std::span<const KeyedVote> votes, Kept& kept);
+  [[nodiscard]] Status compute_rewards(std::span<const KeyedVote> votes, Kept& kept);
   [[nodiscard]] Kept* find(std::string_view block);
   [[nodiscard]] Result<std::size_t> embedding_width();
 

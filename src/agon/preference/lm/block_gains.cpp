@@ -9,21 +9,6 @@
 #include "agon/stats/metrics.h"
 
 namespace agon {
-namespace {
-
-/// The sum of a row's shifts but for one of them.
-Shift sum_without(const std::vector<Shift>& shifts, std::size_t left_out) {
-  Shift sum;
-  for (std::size_t b = 0; b < shifts.size(); ++b) {
-    if (b == left_out) continue;
-    sum.direction += shifts[b].direction;
-    sum.tie += shifts[b].tie;
-  }
-  return sum;
-}
-
-}  // namespace
-
 std::vector<std::string> block_lines(std::span<const BlockGain> gains) {
   std::vector<std::string> lines;
   for (const BlockGain& g : gains) {
@@ -47,9 +32,9 @@ void BlockGains::add_drawing(std::span<const Prediction> without, std::span<cons
   const std::size_t blocks = gains_.size() - 1;
   double sum = 0;
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
-    const double with = log_loss(shifted(without[i], sum_without(shifts[i], blocks)), outcomes[i]);
+    const double with = log_loss(shifted(without[i], sum_of(shifts[i])), outcomes[i]);
     for (std::size_t b = 0; b < blocks; ++b)
-      differences_[b][i] += with - log_loss(shifted(without[i], sum_without(shifts[i], b)), outcomes[i]);
+      differences_[b][i] += with - log_loss(shifted(without[i], sum_of(shifts[i], b)), outcomes[i]);
     const double none = log_loss(without[i], outcomes[i]);
     differences_[blocks][i] += with - none;
     sum += none;

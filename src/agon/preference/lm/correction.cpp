@@ -22,7 +22,7 @@ constexpr int kPowerSteps = 2;
 constexpr int kMaxIterations = 50;
 constexpr double kDistanceWeight = 5;
 
-double sigmoid(double x) { return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x)); }
+double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 // ln(1 + exp(x)) without overflow.
 double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::fabs(x))); }
 
@@ -150,15 +150,33 @@ Shift logits_of(const Prediction& p) {
   return {std::log(a) - std::log(b), std::log(tie) - std::log(a + b)};
 }
 
-Prediction shifted(const Prediction& p, const Shift& shift) {
-  const Shift from = logits_of(p);
-  const double direction = from.direction + shift.direction, tie = from.tie + shift.tie;
-  constexpr double kFloor = 1e-4;
-  const double decided = sigmoid(-tie);
-  const double a = std::max(decided * sigmoid(direction), kFloor),
-               b = std::max(decided * sigmoid(-direction), kFloor), t = std::max(sigmoid(tie), kFloor),
+Shift sum_of(std::span<const Shift> shifts, std::size_t left_out) {
+  Shift sum;
+  for (std::size_t i = 0; i < shifts.size(); ++i)
+    if (i != left_out) sum += shifts[i];
+  return sum;
+}
+
+std::vector<Shift> shifts_in(std::span<const float> columns) {
+  std::vector<Shift> out;
+  for (std::size_t j = 0; j < columns.size(); j += 2)
+    out.push_back({static_cast<double>(columns[j]), static_cast<double>(columns[j + 1])});
+  return out;
+}
+
+Prediction prediction_of(const Shift& logits) {
+  const auto floored = [](double p) { return std::max(p, kProbabilityFloor); };
+  const double decided = sigmoid(-logits.tie);
+  const double a = floored(decided * sigmoid(logits.direction)),
+               b = floored(decided * sigmoid(-logits.direction)), t = floored(sigmoid(logits.tie)),
                sum = (a + b) + t;
   return {a / sum, b / sum, t / sum};
+}
+
+Prediction shifted(const Prediction& p, const Shift& shift) {
+  Shift logits = logits_of(p);
+  logits += shift;
+  return prediction_of(logits);
 }
 
 Correction::Fitted Correction::fit(const AnswerBlock& block, const CorrectionRows& data,

@@ -33,7 +33,21 @@ struct AnswerBlock {
 /// What is added to the two logits of a prediction.
 struct Shift {
   double direction = 0, tie = 0;
+  Shift& operator+=(const Shift& other) {
+    direction += other.direction;
+    tie += other.tie;
+    return *this;
+  }
 };
+/// Of a row's shifts, without number `left_out`.
+[[nodiscard]] Shift sum_of(std::span<const Shift> shifts, std::size_t left_out = SIZE_MAX);
+/// The shifts that stand in pairs of columns: see correction_columns().
+[[nodiscard]] std::vector<Shift> shifts_in(std::span<const float> columns);
+
+/// No probability is below this but for the last division by their sum.
+inline constexpr double kProbabilityFloor = 1e-4;
+/// Probabilities of these logits, floored; exactly symmetric.
+[[nodiscard]] Prediction prediction_of(const Shift& logits);
 /// `p` with its logits moved; exactly symmetric.
 [[nodiscard]] Prediction shifted(const Prediction& p, const Shift& shift);
 /// ln(p_a / p_b) and ln(p_tie / (p_a + p_b)).

@@ -15,8 +15,9 @@ struct ModelGains {
   std::vector<BlockGain> gains;  ///< Empty for a predictor without a language model.
   double log_loss_without = 0;
 };
-/// Its source must be attached; `clusters` are of the votes' prompts.
+/// `rows` are PreferenceModel::rows() of the votes, `clusters` those of their prompts.
 [[nodiscard]] Result<ModelGains> model_gains(const PreferenceModel& model, std::span<const Vote> votes,
+                                             std::vector<float> rows,
                                              std::span<const std::uint32_t> clusters);
 
 }  // namespace agon

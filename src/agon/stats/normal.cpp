@@ -1,4 +1,4 @@
-#include "agon/ranking/normal.h"
+#include "agon/stats/normal.h"
 
 #include <limits>
 #include <numbers>
