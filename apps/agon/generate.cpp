@@ -240,6 +240,7 @@ void add_generate_command(CLI::App& app, int& exit_code) {
                    "Allow only these answers, separated by commas or given again and again: their exact "
                    "probabilities decide")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->type_name("TEXT,...");
   generate
       ->add_option("--json-schema", c->json_schema,

@@ -251,7 +251,7 @@ void add_board_options(CLI::App& rank, RankCommand& c) {
                   "Control for these numbers only: NAME for columns NAME_a and NAME_b")
       ->type_name("NAME,...")
       ->delimiter(',')
-      ->expected(1);
+      ->allow_extra_args(false);
   rank.add_flag("--style-centre", o.style_centre,
                 "Standardise style differences with their mean taken out, as LMArena's notebook does");
   rank.add_option(
@@ -263,7 +263,7 @@ void add_board_options(CLI::App& rank, RankCommand& c) {
   rank.add_option("--composite", c.composite, "With --by: one board as a weighted mean of these categories")
       ->type_name("NAME=WEIGHT,...")
       ->delimiter(',')
-      ->expected(1);
+      ->allow_extra_args(false);
   rank.add_option("--windows", c.windows, "Ratings in N equal spans of time")
       ->type_name("N")
       ->check(CLI::Range(0, 1000));

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import math
+import random
 import subprocess
 import time
 import unittest
@@ -80,6 +81,27 @@ class Rank(RankRuns):
         self.assertIn("Ranks by 'category'", run.stdout)
         self.assertIn("clusters of 'judge'", run.stdout)
         self.assertIn("words", run.stdout)
+
+    def test_lists_of_style_columns_and_of_categories_with_weights(self):
+        draw = random.Random(7)
+        rows = []
+        for k in range(600):
+            first, second = draw.sample("abc", 2)
+            numbers = [draw.randrange(1, 50) for _ in range(4)]
+            rows.append([first, second, draw.choice(["model_a", "model_b", "tie"]), *numbers, "xy"[k % 2]])
+        header = "model_a,model_b,winner,words_a,words_b,lists_a,lists_b,topic\n"
+        votes = self.path("styled.csv", header + "".join(",".join(map(str, row)) + "\n" for row in rows))
+        both = self.board("--style-columns", "words,lists", votes)["style"]["effects"]
+        self.assertEqual([effect["name"] for effect in both], ["words", "lists"])
+        self.assertEqual(len(self.board("--style-columns", "lists", votes)["style"]["effects"]), 1)
+
+        out = self.folder / "mixed.json"
+        run = agon("rank", "--by", "topic", "--composite", "x=1,y=3", votes, "-q", "-o", out)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        made = json.loads(out.read_text())
+        ratings = {board["name"]: {row["model"]: row["rating"] for row in board["models"]} for board in made["categories"]["boards"]}
+        for row in made["board"]["models"]:
+            self.assertAlmostEqual(row["rating"], (ratings["x"][row["model"]] + 3 * ratings["y"][row["model"]]) / 4, places=6)
 
     def test_bad_calls(self):
         votes = self.path("votes.csv", ROUND)
