@@ -56,6 +56,9 @@ TEST(RowStore, FindsWhatEarlierRunsAdded) {
     if (path.empty()) continue;
     const auto again = opened(path);
     EXPECT_EQ(again->size(), 3U);
+    EXPECT_EQ(RowStore::width_of(path, "numbers"), kWidth);
+    EXPECT_EQ(RowStore::width_of(path, "others"), 0U);
+    EXPECT_EQ(RowStore::width_of(path + "x", "numbers"), 0U);
     for (const std::uint64_t key : {1, 2, 3}) expect_row(*again, key);
   }
 }

@@ -74,7 +74,11 @@ std::vector<std::string> local_options(std::vector<std::string> more) {
 
 Status check_remote_call(const CLI::App& app, const std::string& model,
                          const std::vector<std::string>& local) {
-  const auto given = [&](const std::string& name) { return app.count(name) > 0; };
+  // Not every command has all of them.
+  const auto given = [&](const std::string& name) {
+    const CLI::Option* option = app.get_option_no_throw(name);
+    return option != nullptr && option->count() > 0;
+  };
   if (!llm::is_url(model)) {
     const auto found = std::ranges::find_if(kRemoteNames, given);
     if (found == kRemoteNames.end()) return {};

@@ -101,6 +101,10 @@ std::string lm_text(const AnswerReader& reader, const CrossValidation& cv, std::
     text += fmt::format("  read {} of {} votes anew: {} s, {} s a vote\n", format_count(reader.votes_read()),
                         format_count(votes), format_fixed(reader.seconds(), 1),
                         format_fixed(reader.seconds() / static_cast<double>(reader.votes_read()), 3));
+  if (reader.tokens() > 0)
+    text += fmt::format(
+        "  {} tokens, {} a second\n", format_count(reader.tokens()),
+        format_count(static_cast<std::size_t>(static_cast<double>(reader.tokens()) / reader.seconds())));
   return text;
 }
 

@@ -22,11 +22,11 @@ ENDINGS = [" girl named Lily", "big dog", " boy", " x", "\u20ac\u20ac", "."]
 
 
 class Proxy:
-    """Stands before a server, counts what is asked of it, and may hide what the server is, wait, or speak TLS."""
+    """Stands before a server, counts what is asked of it, and may hide what the server is, wait, speak TLS, or halve embeddings."""
 
     def __init__(self, port, hidden=False, delay=0.0, certificate=None):
         proxy = self
-        self.hidden, self.delay, self.asked, self.keys = hidden, delay, [], []
+        self.hidden, self.delay, self.asked, self.keys, self.halved = hidden, delay, [], [], False
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -41,7 +41,13 @@ class Proxy:
                 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
                 connection.request(self.command, self.path, body or None, {"Content-Type": "application/json"})
                 reply = connection.getresponse()
-                self.give(reply.status, reply.read())
+                body = reply.read()
+                if proxy.halved and self.path == "/v1/embeddings":
+                    told = json.loads(body)
+                    for one in told["data"]:
+                        one["embedding"] = one["embedding"][::2]
+                    body = json.dumps(told).encode()
+                self.give(reply.status, body)
                 connection.close()
 
             def give(self, status, body):

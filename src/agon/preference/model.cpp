@@ -118,6 +118,16 @@ Result<std::vector<float>> PreferenceModel::rows(std::span<const Vote> votes,
       return std::unexpected(Error{.message = "this predictor reads the answers with a language model",
                                    .expected = fmt::format("{} (--lm)", lm_.name)});
     AGON_ASSIGN(blocks, source_->read(votes, progress));
+    for (const Correction& correction : stack_.corrections()) {
+      const auto block = std::ranges::find(blocks, correction.block(), &AnswerBlock::name);
+      AGON_CHECK(block != blocks.end());
+      // A server may have another model under the same name since.
+      if (block->width != correction.width())
+        return std::unexpected(
+            Error{.message = fmt::format("the block '{}' has {} numbers now", block->name, block->width),
+                  .file = source_->spec().location,
+                  .expected = fmt::format("{}, as when the predictor was trained", correction.width())});
+    }
   }
   const FeatureMatrix features = text_features(votes);
   const std::size_t width = stack_.columns();

@@ -24,9 +24,9 @@ struct PairMatmul {
   using T = TileRegisters;
   static constexpr int kRows = 16;  // of activations in a tile
   static_assert(Activations::kTile == kRows && sizeof(ActivationBlock) == 64);
-  /// Blocks of columns that are decoded together: two panels of them, 32 KiB, stay in the first cache while
-  /// all rows go past.
-  static constexpr int kChunk = 16;
+  /// Blocks of columns, at most, that are decoded together: two panels of them, 24 KiB, stay in the first
+  /// cache of 48 KiB while two tiles of rows after the other, another 24 KiB, go past.
+  static constexpr int kChunk = 12;
   static constexpr int kRowsTogether = 512;
   static constexpr std::size_t kDecoded = kTileBytes * kChunk * kPairPanels;
   static constexpr std::size_t kSumStride = std::size_t{kPairPanels} * kPanelRows;  // floats
@@ -122,11 +122,13 @@ struct PairMatmul {
                     std::size_t stride, std::uint8_t* scratch) {
     const TileShapes shapes({{16, 64}, {16, 64}, {16, 64}, {16, 64}, {16, 64}, {16, 64}, {16, 64}, {16, 64}});
     const int blocks = matrix.columns / kBlock;
+    // Even chunks: sums are loaded and stored for each, however short.
+    const int chunks = (blocks + kChunk - 1) / kChunk, chunk = (blocks + chunks - 1) / chunks;
     auto* sums = reinterpret_cast<float*>(scratch + kDecoded);
     for (int begin = 0; begin < a.rows; begin += kRowsTogether) {
       const int rows = std::min(kRowsTogether, a.rows - begin);
-      for (int done = 0; done < blocks; done += kChunk) {
-        const int count = std::min(kChunk, blocks - done);
+      for (int done = 0; done < blocks; done += chunk) {
+        const int count = std::min(chunk, blocks - done);
         const bool last = done + count == blocks;
         const std::uint8_t* weights[kPairPanels];
         for (int p = 0; p < panels; ++p) {

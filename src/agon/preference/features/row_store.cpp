@@ -64,6 +64,13 @@ class Lock {
   int file_;
 };
 
+std::string header_of(std::size_t width, std::string_view what) {
+  ByteWriter header;
+  header.put<std::uint64_t>(width);
+  header.put(what);
+  return std::string(kMagic) + header.bytes();
+}
+
 std::size_t size_of(int file) {
   struct stat info{};
   return ::fstat(file, &info) == 0 ? static_cast<std::size_t>(info.st_size) : 0;
@@ -88,15 +95,25 @@ Result<std::unique_ptr<RowStore>> RowStore::open(const std::string& path, std::s
   return store;
 }
 
+std::size_t RowStore::width_of(const std::string& path, std::string_view what) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  std::string found(header_of(0, what).size(), '\0');
+  std::uint64_t width = 0;
+  if (read_at(file, found.data(), found.size(), 0)) {
+    std::memcpy(&width, found.data() + kMagic.size(), sizeof width);
+    if (found != header_of(width, what)) width = 0;
+  }
+  ::close(file);
+  return width;
+}
+
 RowStore::~RowStore() {
   if (file_ >= 0) ::close(file_);
 }
 
 Status RowStore::read_header(std::string_view what) {
-  ByteWriter wanted;
-  wanted.put<std::uint64_t>(width_);
-  wanted.put(what);
-  const std::string header = std::string(kMagic) + wanted.bytes();
+  const std::string header = header_of(width_, what);
   header_bytes_ = header.size();
   const std::size_t size = size_of(file_);
   std::string found(std::min(size, header.size()), '\0');

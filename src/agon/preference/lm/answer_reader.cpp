@@ -103,9 +103,10 @@ Result<std::unique_ptr<AnswerReader>> AnswerReader::create(std::unique_ptr<llm::
   return reader;
 }
 
-Result<std::size_t> AnswerReader::embedding_width() {
+Result<std::size_t> AnswerReader::embedding_width(std::size_t kept) {
   if (const llm::Engine* engine = engine_of(*model_))
     return static_cast<std::size_t>(engine->config().embedding) * spec_.layers.size();
+  if (kept != 0) return kept;
   const std::string probe = "width";
   AGON_ASSIGN(const auto embedding, model_->embed(std::span(&probe, 1)));
   return embedding[0].values.size();
@@ -114,13 +115,10 @@ Result<std::size_t> AnswerReader::embedding_width() {
 Status AnswerReader::open_stores(const std::string& cache_folder) {
   for (const std::string& block : spec_.blocks) {
     Kept kept{.block = block, .width = 1, .by_vote = block == answer_blocks::kVerdict, .rows = nullptr};
+    const bool states = block == answer_blocks::kStates || block == answer_blocks::kLast;
     std::string layers;
-    if (block == answer_blocks::kStates || block == answer_blocks::kLast) {
-      AGON_ASSIGN(kept.width, embedding_width());
+    if (states)
       for (const int layer : spec_.layers) layers += fmt::format(" {}", layer);
-    } else if (block == answer_blocks::kLikelihood) {
-      kept.width = kLikelihoodWidth;
-    }
     const std::string what =
         fmt::format("answers, version {}, {} of the model {}{}{}, {} prompt and {} answer tokens",
                     kAnswerNumbersVersion, block, spec_.key, layers.empty() ? "" : ", layers" + layers,
@@ -129,6 +127,11 @@ Status AnswerReader::open_stores(const std::string& cache_folder) {
     const std::string path = cache_folder.empty() ? std::string()
                                                   : fmt::format("{}/answers-{}-{}-{:016x}.rows", cache_folder,
                                                                 spec_.key.substr(0, 12), block, hash64(what));
+    if (states) {
+      AGON_ASSIGN(kept.width, embedding_width(RowStore::width_of(path, what)));
+    } else if (block == answer_blocks::kLikelihood) {
+      kept.width = kLikelihoodWidth;
+    }
     AGON_ASSIGN(kept.rows, RowStore::open(path, what, kept.width));
     kept_.push_back(std::move(kept));
   }
@@ -232,11 +235,14 @@ Status AnswerReader::compute_passes(std::span<const KeyedVote> votes) {
       alone.push_back(std::move(*bare));
     }
   const bool logprobs = likelihood != nullptr || ratio != nullptr;
+  const llm::ScoreProgress count = [&](std::size_t done, std::size_t total) {
+    if (done == total) tokens_ += total;
+  };
   AGON_ASSIGN(const auto readings,
-              llm::read_texts(engine, requests, {.layers = spec_.layers, .logprobs = logprobs}));
+              llm::read_texts(engine, requests, {.layers = spec_.layers, .logprobs = logprobs}, count));
   std::vector<llm::Reading> bare;
   if (ratio != nullptr) {
-    AGON_ASSIGN(bare, llm::read_texts(engine, alone, {.layers = {}, .logprobs = true}));
+    AGON_ASSIGN(bare, llm::read_texts(engine, alone, {.layers = {}, .logprobs = true}, count));
   }
   const auto keep_from = [&](Kept* kept, const auto& fill) -> Status {
     if (kept == nullptr) return {};

@@ -29,6 +29,8 @@ class AnswerReader final : public AnswerSource {
   /// Votes that the model had to read anew, and the time that it took.
   [[nodiscard]] std::size_t votes_read() const { return votes_read_; }
   [[nodiscard]] double seconds() const { return seconds_; }
+  /// Tokens that went through a model file's layers for them, what answers share once; 0 behind a URL.
+  [[nodiscard]] std::size_t tokens() const { return tokens_; }
   [[nodiscard]] llm::LanguageModel& model() { return *model_; }
 
  private:
@@ -68,12 +70,13 @@ class AnswerReader final : public AnswerSource {
   [[nodiscard]] Status compute_verdicts(std::span<const KeyedVote> votes, Kept& kept);
   [[nodiscard]] Status compute_rewards(std::span<const KeyedVote> votes, Kept& kept);
   [[nodiscard]] Kept* find(std::string_view block);
-  [[nodiscard]] Result<std::size_t> embedding_width();
+  /// A server is asked, with one text, unless rows of its are kept: `kept` numbers wide.
+  [[nodiscard]] Result<std::size_t> embedding_width(std::size_t kept);
 
   std::unique_ptr<llm::LanguageModel> model_;
   AnswerSpec spec_;
   std::vector<Kept> kept_;  // as spec_.blocks
-  std::size_t votes_read_ = 0;
+  std::size_t votes_read_ = 0, tokens_ = 0;
   double seconds_ = 0;
 };
 

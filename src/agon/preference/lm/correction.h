@@ -60,7 +60,7 @@ struct CorrectionOptions {
   std::vector<double> penalties{100000, 30000, 10000, 3000, 1000};
   /// A part of a block is left out when the inner folds' log loss is higher with it by more than so many
   /// standard errors: they learn from fewer rows, and a strong penalty does little harm.
-  double doubt = 1;
+  double doubt = 2;
 };
 
 /// Rows to learn from: all aligned with `rows`.
