@@ -29,8 +29,9 @@ struct PairMatmul {
   static constexpr int kChunk = 12;
   static constexpr int kRowsTogether = 512;
   static constexpr std::size_t kDecoded = kTileBytes * kChunk * kPairPanels;
-  static constexpr std::size_t kSumStride = std::size_t{kPairPanels} * kPanelRows;  // floats
-  static_assert(kDecoded + kRowsTogether * kSumStride * sizeof(float) <= kMatmulScratch);
+  static_assert(kDecoded + kRowsTogether * kPairPanels * kPanelRows * sizeof(float) <= kMatmulScratch);
+  /// Sums lie tile by tile: rows far apart would all fall into a few sets of the first cache.
+  static constexpr std::size_t kTileFloats = std::size_t{kRows} * kPanelRows;
 
   // 32 floats to one row of a tile, in the place of a block of bytes.
   static void round(const float* x, int count, ActivationBlock* out) {
@@ -89,20 +90,21 @@ struct PairMatmul {
   struct Product {
     const std::uint8_t* x[tiles];
     const std::uint8_t* weights[panels];
-    float* from[tiles];  // sums so far, kSumStride apart
-    float* to[tiles];
-    std::size_t to_stride[tiles];  // floats
+    float* sums[tiles];  // so far, of the first panel; the other one's tile follows
+    float*
+        to[tiles];  // and where they go: `to_panel` floats from panel to panel, `to_stride` from row to row
+    std::size_t to_panel[tiles], to_stride[tiles];
 
     template <int t, int p>
     inline __attribute__((always_inline)) void begin(bool first) const {
       if (first)
         T::zero<2 * t + p>();
       else
-        T::load<2 * t + p>(from[t] + p * kPanelRows, kSumStride * sizeof(float));
+        T::load<2 * t + p>(sums[t] + p * kTileFloats, kPanelRows * sizeof(float));
     }
     template <int t, int p>
     inline __attribute__((always_inline)) void end() const {
-      T::store<2 * t + p>(to[t] + p * kPanelRows, to_stride[t] * sizeof(float));
+      T::store<2 * t + p>(to[t] + p * to_panel[t], to_stride[t] * sizeof(float));
     }
     void run(int blocks, bool first) const {
       begin<0, 0>(first);
@@ -124,7 +126,11 @@ struct PairMatmul {
     const int blocks = matrix.columns / kBlock;
     // Even chunks: sums are loaded and stored for each, however short.
     const int chunks = (blocks + kChunk - 1) / kChunk, chunk = (blocks + chunks - 1) / chunks;
-    auto* sums = reinterpret_cast<float*>(scratch + kDecoded);
+    const auto sums_of = [&](int row, int p) {
+      return reinterpret_cast<float*>(scratch + kDecoded) +
+             static_cast<std::size_t>(row / kRows * kPairPanels + p) * kTileFloats +
+             static_cast<std::size_t>(row % kRows * kPanelRows);
+    };
     for (int begin = 0; begin < a.rows; begin += kRowsTogether) {
       const int rows = std::min(kRowsTogether, a.rows - begin);
       for (int done = 0; done < blocks; done += chunk) {
@@ -149,11 +155,12 @@ struct PairMatmul {
                       (static_cast<std::size_t>((begin + at) / kRows) * static_cast<std::size_t>(blocks) +
                        static_cast<std::size_t>(done)) *
                           kTileBytes;
-            it.from[t] = sums + static_cast<std::size_t>(at) * kSumStride + p * kPanelRows;
-            const bool whole = at + kRows <= rows;
-            it.to[t] = last && whole ? out + static_cast<std::size_t>(begin + at) * stride + p * kPanelRows
-                                     : it.from[t];
-            it.to_stride[t] = last && whole ? stride : kSumStride;
+            it.sums[t] = sums_of(at, p);
+            const bool out_now = last && at + kRows <= rows;
+            it.to[t] =
+                out_now ? out + static_cast<std::size_t>(begin + at) * stride + p * kPanelRows : it.sums[t];
+            it.to_panel[t] = out_now ? kPanelRows : kTileFloats;
+            it.to_stride[t] = out_now ? stride : kPanelRows;
           }
           it.run(count, done == 0);
         };
@@ -171,7 +178,7 @@ struct PairMatmul {
       for (int row = rows / kRows * kRows; row < rows; ++row) {
         for (int p = 0; p < panels; ++p) {
           L::store(out + static_cast<std::size_t>(begin + row) * stride + p * kPanelRows,
-                   L::load(sums + static_cast<std::size_t>(row) * kSumStride + p * kPanelRows));
+                   L::load(sums_of(row, p)));
         }
       }
     }

@@ -196,7 +196,9 @@ void Forward::into_blocks(const float* values, int count, ActivationBlock* to) c
 void Forward::multiply(Member& member, const Activations& inputs, std::span<const Product> products) {
   int total = 0;
   for (const Product& product : products) total += product.matrix->panels;
-  const int grain = grain_of(total, member.size(), most_panels());
+  int grain = grain_of(total, member.size(), most_panels());
+  // Pairs' kernel takes two panels at a time: an odd one would leave half of its registers empty.
+  if (rounding_ == Rounding::kPairs && grain > 1) grain &= ~1;
   std::array<int, 4> first{};
   for (std::size_t i = 0; i < products.size(); ++i) {
     first[i + 1] = first[i] + (products[i].matrix->panels + grain - 1) / grain;
