@@ -18,10 +18,12 @@ from pathlib import Path
 
 import llm
 import rank
+import reading
 import serve
 from common import ROOT, Table, measured, peer_python
 
 VOTES = ROOT / "data/votes/lmsys_arena_1500.csv.gz"
+PARTS = ["preference", "rank", "llm", "reading", "serve"]
 CLASSES = ("winner_model_a", "winner_model_b", "winner_tie")
 
 
@@ -144,14 +146,14 @@ def main():
     parser.add_argument("--build", type=Path, required=True, help="build folder of the bench preset")
     parser.add_argument("--quick", action="store_true", help="few rows: does it run, not how fast is it")
     parser.add_argument("--no-peer", action="store_true", help="leave the Python peer out")
-    parser.add_argument("--only", choices=["preference", "rank", "llm", "serve"], help="one part only")
+    parser.add_argument("--only", choices=PARTS, help="one part only")
     parser.add_argument("--cv", action="store_true", help="also time training with cross-validation")
     options = parser.parse_args()
     build = options.build.resolve()
     agon, make_votes = build / "agon", build / "make_votes"
     work = build / "bench"
     work.mkdir(exist_ok=True)
-    parts = [options.only] if options.only else ["preference", "rank", "llm", "serve"]
+    parts = [options.only] if options.only else PARTS
     python = peer_python(build) if "preference" in parts and not options.no_peer else None
 
     processor = platform.processor() or platform.machine()
@@ -170,6 +172,8 @@ def main():
         rank.speed(options, agon, build, work, table)
     if "llm" in parts:
         llm.speed(options, agon, build, work, table)
+    if "reading" in parts:
+        reading.speed(options, agon, build, work, table)
     if "serve" in parts:
         serve.speed(options, agon, build, work, table)
     if table.missed:

@@ -30,6 +30,7 @@ struct TrainCommand {
 struct LoadedRatings {
   Ratings ratings;
   std::string fact;
+  bool missing = false;  ///< The bundled ones are not there.
 };
 
 Result<LoadedRatings> load_ratings(const std::string& choice) {
@@ -40,7 +41,7 @@ Result<LoadedRatings> load_ratings(const std::string& choice) {
     return LoadedRatings{std::move(ratings), fact};
   }
   const auto path = share_file("ratings/arena_2024-08-14.csv");
-  if (!path) return LoadedRatings{{}, "fitted from the votes alone: " + path.error().message};
+  if (!path) return LoadedRatings{{}, "fitted from the votes alone: " + path.error().message, true};
   AGON_ASSIGN(Ratings ratings, read_ratings(*path));
   const std::string fact = fmt::format(
       "{} models as the Chatbot Arena rated them on 2024-08-14 (bundled), others fitted from the votes",
@@ -160,6 +161,7 @@ Status run(const CLI::App& app, const TrainCommand& c) {
   if (!c.common.quiet) {
     finish_progress();
     print_counts(set.sources);
+    if (ratings.missing) fmt::print(stderr, "agon: strengths of models are {}\n", ratings.fact);
   }
   AGON_ASSIGN(const Dataset data,
               prepare(std::move(set), std::move(ratings.ratings), reader.get(), progress));
