@@ -59,6 +59,11 @@ TEST(RowStore, FindsWhatEarlierRunsAdded) {
     EXPECT_EQ(RowStore::width_of(path, "numbers"), kWidth);
     EXPECT_EQ(RowStore::width_of(path, "others"), 0U);
     EXPECT_EQ(RowStore::width_of(path + "x", "numbers"), 0U);
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(18);  // a width of more than 2^48
+    file.put('\1');
+    file.close();
+    EXPECT_EQ(RowStore::width_of(path, "numbers"), 0U);
     for (const std::uint64_t key : {1, 2, 3}) expect_row(*again, key);
   }
 }

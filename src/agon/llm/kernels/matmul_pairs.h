@@ -91,8 +91,8 @@ struct PairMatmul {
     const std::uint8_t* x[tiles];
     const std::uint8_t* weights[panels];
     float* sums[tiles];  // so far, of the first panel; the other one's tile follows
-    float*
-        to[tiles];  // and where they go: `to_panel` floats from panel to panel, `to_stride` from row to row
+    // And where they go: `to_panel` floats from panel to panel, `to_stride` from row to row.
+    float* to[tiles];
     std::size_t to_panel[tiles], to_stride[tiles];
 
     template <int t, int p>

@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::string_view kMagic = "agon-rows 1\n";
 constexpr std::size_t kMaxWhat = 4096;
+constexpr std::uint64_t kMaxWidth = std::uint64_t{1} << 20;
 
 std::unexpected<Error> system_error(const std::string& doing, const std::string& path) {
   return fail(fmt::format("{}: {}", doing, std::strerror(errno)), path);
@@ -102,7 +103,7 @@ std::size_t RowStore::width_of(const std::string& path, std::string_view what) {
   std::uint64_t width = 0;
   if (read_at(file, found.data(), found.size(), 0)) {
     std::memcpy(&width, found.data() + kMagic.size(), sizeof width);
-    if (found != header_of(width, what)) width = 0;
+    if (width > kMaxWidth || found != header_of(width, what)) width = 0;
   }
   ::close(file);
   return width;

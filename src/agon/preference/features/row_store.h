@@ -25,7 +25,7 @@ class RowStore {
   /// path keeps rows in memory only.
   [[nodiscard]] static Result<std::unique_ptr<RowStore>> open(const std::string& path, std::string_view what,
                                                               std::size_t width);
-  /// Of the rows of such a file; 0 when there is none, or it holds something else.
+  /// Of the rows of such a file; 0 when there is none, it holds something else, or no model is that wide.
   [[nodiscard]] static std::size_t width_of(const std::string& path, std::string_view what);
   ~RowStore();
   RowStore(const RowStore&) = delete;
