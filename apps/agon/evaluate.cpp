@@ -90,8 +90,7 @@ Status run(const CLI::App& app, const EvaluateCommand& c) {
   if (language_model) {
     AGON_ASSIGN(gains, model_gains(model, set.votes, std::move(rows), clusters));
     for (auto& fact : lm_facts(language_model->spec())) facts.push_back(std::move(fact));
-    for (const std::string& line : block_lines(gains.gains))
-      facts.emplace_back("brought by the language model", line);
+    add_lm_gains(facts, gains.gains);
   }
   if (!c.json.empty()) AGON_TRY(write_file(c.json, evaluation_json(evaluation, facts)));
   if (!c.html.empty()) {
@@ -104,11 +103,7 @@ Status run(const CLI::App& app, const EvaluateCommand& c) {
     report.predictions = predictions;
     report.provenance = facts;
     if (language_model)
-      report.language_model = {.name = language_model->spec().name,
-                               .gains = gains.gains,
-                               .log_loss_without = gains.log_loss_without,
-                               .votes_read = language_model->votes_read(),
-                               .seconds = language_model->seconds()};
+      report.language_model = lm_report(*language_model, gains.gains, gains.log_loss_without);
     if (c.predictions.empty()) {
       AGON_ASSIGN(report.importances, importances(model, set.votes, c.common.seed));
       AGON_ASSIGN(report.effects, effect_curves(model, set.votes, report.importances, 8));
@@ -122,11 +117,7 @@ Status run(const CLI::App& app, const EvaluateCommand& c) {
   std::string text = fmt::format("{} on {} votes of {}:\n\n", c.predictions.empty() ? c.model : c.predictions,
                                  format_count(set.votes.size()), c.file);
   text += evaluation_text(evaluation, evaluation_text_options());
-  if (language_model) {
-    text += fmt::format("\nThe language model {}; without it the log loss is {}:\n",
-                        language_model->spec().name, format_fixed(gains.log_loss_without, 4));
-    for (const std::string& line : block_lines(gains.gains)) text += "  " + line + "\n";
-  }
+  if (language_model) text += lm_text(lm_report(*language_model, gains.gains, gains.log_loss_without));
   if (!c.html.empty()) text += fmt::format("\nreport  {}\n", c.html);
   return print(text);
 }

@@ -12,6 +12,7 @@
 
 #include "agon/base/hash.h"
 #include "agon/llm/access/embedded_model.h"
+#include "agon/report/number.h"
 #include "llm_options.h"
 
 namespace agon {
@@ -76,6 +77,13 @@ Result<std::unique_ptr<AnswerReader>> open_reader(const CLI::App& app, const LmF
   return AnswerReader::create(std::move(model), std::move(spec), cache_folder(options.cache));
 }
 
+std::unexpected<Error> another_model(const std::string& location, const std::string& expected) {
+  return std::unexpected(
+      Error{.message = "this is not the language model that the predictor was trained with",
+            .file = location,
+            .expected = expected});
+}
+
 /// The file with these bytes; files of the right name are looked at where people put them.
 Result<std::string> find_file(const AnswerSpec& spec, const std::string& predictor) {
   namespace fs = std::filesystem;
@@ -92,11 +100,7 @@ Result<std::string> find_file(const AnswerSpec& spec, const std::string& predict
   }
   const std::string expected =
       fmt::format("the file that it was trained with, SHA-256 {} (--lm FILE)", spec.key);
-  if (!other.empty())
-    return std::unexpected(
-        Error{.message = "this is not the language model that the predictor was trained with",
-              .file = other,
-              .expected = expected});
+  if (!other.empty()) return another_model(other, expected);
   return std::unexpected(
       Error{.message = fmt::format("the predictor needs the language model {}, which is not here", spec.name),
             .file = predictor,
@@ -176,10 +180,8 @@ Result<std::shared_ptr<AnswerReader>> attach_lm(const CLI::App& app, PreferenceM
   AGON_ASSIGN(std::shared_ptr<AnswerReader> reader,
               open_reader(app, o, spec, threads, output, std::move(found_key)));
   if (reader->spec().key != wanted)
-    return std::unexpected(Error{
-        .message = "this is not the language model that the predictor was trained with",
-        .file = spec.location,
-        .expected = spec.is_remote() ? model.language_model()->name : "the file with SHA-256 " + wanted});
+    return another_model(spec.location,
+                         spec.is_remote() ? model.language_model()->name : "the file with SHA-256 " + wanted);
   model.attach(reader);
   return reader;
 }
@@ -198,6 +200,27 @@ Facts lm_facts(const AnswerSpec& spec) {
           {"language model reads",
            fmt::format("{}{}; {} prompt and {} answer tokens", fmt::join(spec.blocks, ", "), layers,
                        spec.budget.prompt_tokens, spec.budget.answer_tokens)}};
+}
+
+LanguageModelReport lm_report(const AnswerReader& reader, std::vector<BlockGain> gains,
+                              double log_loss_without) {
+  return {.name = reader.spec().name,
+          .gains = std::move(gains),
+          .log_loss_without = log_loss_without,
+          .votes_read = reader.votes_read(),
+          .seconds = reader.seconds()};
+}
+
+std::string lm_text(const LanguageModelReport& report) {
+  std::string text = fmt::format("\nThe language model {}; without it the log loss is {}:\n", report.name,
+                                 format_fixed(report.log_loss_without, 4));
+  for (const std::string& line : block_lines(report.gains)) text += "  " + line + "\n";
+  return text;
+}
+
+void add_lm_gains(Facts& facts, std::span<const BlockGain> gains) {
+  for (const std::string& line : block_lines(gains))
+    facts.emplace_back("brought by the language model", line);
 }
 
 }  // namespace agon

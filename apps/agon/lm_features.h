@@ -2,12 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "agon/base/error.h"
 #include "agon/preference/lm/answer_reader.h"
 #include "agon/preference/model.h"
+#include "agon/preference/report_page.h"
 #include "common.h"
 #include "remote_options.h"
 
@@ -49,5 +51,12 @@ void add_lm_training_options(CLI::App& app, LmFeatureOptions& options);
 
 /// Facts for cards and reports.
 [[nodiscard]] Facts lm_facts(const AnswerSpec& spec);
+
+/// What a report says of the reader: `log_loss_without` is that of the predictor without its blocks.
+[[nodiscard]] LanguageModelReport lm_report(const AnswerReader& reader, std::vector<BlockGain> gains,
+                                            double log_loss_without);
+/// The same for the terminal, a line a block.
+[[nodiscard]] std::string lm_text(const LanguageModelReport& report);
+void add_lm_gains(Facts& facts, std::span<const BlockGain> gains);
 
 }  // namespace agon

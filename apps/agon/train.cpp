@@ -94,10 +94,12 @@ Judged judge(const Dataset& data, const CrossValidation& cv, std::uint64_t seed)
   return out;
 }
 
+LanguageModelReport lm_report(const AnswerReader& reader, const CrossValidation& cv) {
+  return lm_report(reader, cv.block_gains, mean(cv.log_loss_without_lm_by_seed));
+}
+
 std::string lm_text(const AnswerReader& reader, const CrossValidation& cv, std::size_t votes) {
-  std::string text = fmt::format("\nThe language model {}; without it the log loss is {}:\n",
-                                 reader.spec().name, format_fixed(mean(cv.log_loss_without_lm_by_seed), 4));
-  for (const std::string& line : block_lines(cv.block_gains)) text += "  " + line + "\n";
+  std::string text = lm_text(lm_report(reader, cv));
   if (reader.votes_read() > 0)
     text += fmt::format("  read {} of {} votes anew: {} s, {} s a vote\n", format_count(reader.votes_read()),
                         format_count(votes), format_fixed(reader.seconds(), 1),
@@ -114,8 +116,7 @@ Status write_reports(const TrainCommand& c, const Dataset& data, const CrossVali
   if (!c.json.empty()) {
     Facts all = facts;
     all.emplace_back("cross-validated log loss", seeds_line(cv));
-    for (const std::string& line : block_lines(cv.block_gains))
-      all.emplace_back("brought by the language model", line);
+    add_lm_gains(all, cv.block_gains);
     AGON_TRY(write_file(c.json, evaluation_json(judged.evaluation, all)));
   }
   if (c.html.empty()) return {};
@@ -130,12 +131,7 @@ Status write_reports(const TrainCommand& c, const Dataset& data, const CrossVali
   report.importances = cv.importances;
   report.effects = std::move(effects);
   report.learners = judged.learners;
-  if (reader != nullptr)
-    report.language_model = {.name = reader->spec().name,
-                             .gains = cv.block_gains,
-                             .log_loss_without = mean(cv.log_loss_without_lm_by_seed),
-                             .votes_read = reader->votes_read(),
-                             .seconds = reader->seconds()};
+  if (reader != nullptr) report.language_model = lm_report(*reader, cv);
   report.notes.push_back("Log loss " + seeds_line(cv) + ".");
   for (const std::string& line : describe(data, trained.auxiliary)) report.notes.push_back(line + ".");
   report.provenance = facts;
@@ -182,8 +178,7 @@ Status run(const CLI::App& app, const TrainCommand& c) {
     judged = judge(data, cv, options.seed);
     const Evaluation& e = judged.evaluation;
     card.emplace_back("cross-validated log loss", seeds_line(cv));
-    for (const std::string& line : block_lines(cv.block_gains))
-      card.emplace_back("brought by the language model", line);
+    add_lm_gains(card, cv.block_gains);
     card.emplace_back("95 % interval", format_interval(e.overall.log_loss.low, e.overall.log_loss.high, 4));
     card.emplace_back("baselines",
                       fmt::format("prior {}, length only {}", format_fixed(e.prior.log_loss.value, 4),

@@ -19,8 +19,7 @@ std::string gain_chart(const LanguageModelReport& lm, double width) {
   chart.plus = true;
   chart.decimals = 4;
   chart.references.push_back({"brings nothing", 0});
-  for (const BlockGain& g : lm.gains) {
-    if (g.block == "all" && lm.gains.size() == 2) continue;
+  for (const BlockGain& g : shown_gains(lm.gains)) {
     chart.rows.push_back(
         {.label = g.block == "all" ? "all together" : short_text(g.block),
          .detail = fmt::format("direction {}, tie {} of {} fits", g.direction_on, g.tie_on, g.fits),

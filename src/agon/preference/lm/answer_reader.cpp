@@ -21,6 +21,11 @@ namespace {
 
 constexpr std::size_t kWindow = 64;  // votes that are read and then kept together
 
+/// Is the block made of hidden states?
+bool is_of_states(std::string_view block) {
+  return block == answer_blocks::kStates || block == answer_blocks::kLast;
+}
+
 /// Of the turns alone: nulls are empty texts to a model.
 std::uint64_t key_of(std::initializer_list<const Turns*> parts) {
   ByteWriter text;
@@ -74,9 +79,7 @@ Result<std::unique_ptr<AnswerReader>> AnswerReader::create(std::unique_ptr<llm::
     if (std::ranges::find(spec.blocks, block) != spec.blocks.end()) ordered.emplace_back(block);
   AGON_CHECK(!ordered.empty() && ordered.size() == spec.blocks.size());
   spec.blocks = std::move(ordered);
-  const bool states = std::ranges::any_of(spec.blocks, [](const std::string& b) {
-    return b == answer_blocks::kStates || b == answer_blocks::kLast;
-  });
+  const bool states = std::ranges::any_of(spec.blocks, is_of_states);
   if (const llm::Engine* engine = engine_of(*model)) {
     const int layers = engine->config().layer_count();
     if (spec.layers.empty() && states) spec.layers = {std::max(1, (layers + 1) / 3)};
@@ -103,10 +106,10 @@ Result<std::unique_ptr<AnswerReader>> AnswerReader::create(std::unique_ptr<llm::
   return reader;
 }
 
-Result<std::size_t> AnswerReader::embedding_width(std::size_t kept) {
+Result<std::size_t> AnswerReader::embedding_width(const std::string& path, std::string_view what) {
   if (const llm::Engine* engine = engine_of(*model_))
     return static_cast<std::size_t>(engine->config().embedding) * spec_.layers.size();
-  if (kept != 0) return kept;
+  if (const std::size_t kept = RowStore::width_of(path, what); kept != 0) return kept;
   const std::string probe = "width";
   AGON_ASSIGN(const auto embedding, model_->embed(std::span(&probe, 1)));
   return embedding[0].values.size();
@@ -115,9 +118,8 @@ Result<std::size_t> AnswerReader::embedding_width(std::size_t kept) {
 Status AnswerReader::open_stores(const std::string& cache_folder) {
   for (const std::string& block : spec_.blocks) {
     Kept kept{.block = block, .width = 1, .by_vote = block == answer_blocks::kVerdict, .rows = nullptr};
-    const bool states = block == answer_blocks::kStates || block == answer_blocks::kLast;
     std::string layers;
-    if (states)
+    if (is_of_states(block))
       for (const int layer : spec_.layers) layers += fmt::format(" {}", layer);
     const std::string what =
         fmt::format("answers, version {}, {} of the model {}{}{}, {} prompt and {} answer tokens",
@@ -127,8 +129,8 @@ Status AnswerReader::open_stores(const std::string& cache_folder) {
     const std::string path = cache_folder.empty() ? std::string()
                                                   : fmt::format("{}/answers-{}-{}-{:016x}.rows", cache_folder,
                                                                 spec_.key.substr(0, 12), block, hash64(what));
-    if (states) {
-      AGON_ASSIGN(kept.width, embedding_width(RowStore::width_of(path, what)));
+    if (is_of_states(block)) {
+      AGON_ASSIGN(kept.width, embedding_width(path, what));
     } else if (block == answer_blocks::kLikelihood) {
       kept.width = kLikelihoodWidth;
     }

@@ -70,8 +70,8 @@ class AnswerReader final : public AnswerSource {
   [[nodiscard]] Status compute_verdicts(std::span<const KeyedVote> votes, Kept& kept);
   [[nodiscard]] Status compute_rewards(std::span<const KeyedVote> votes, Kept& kept);
   [[nodiscard]] Kept* find(std::string_view block);
-  /// A server is asked, with one text, unless rows of its are kept: `kept` numbers wide.
-  [[nodiscard]] Result<std::size_t> embedding_width(std::size_t kept);
+  /// A server is asked, with one text, unless rows of its are kept in the file: see RowStore::width_of().
+  [[nodiscard]] Result<std::size_t> embedding_width(const std::string& path, std::string_view what);
 
   std::unique_ptr<llm::LanguageModel> model_;
   AnswerSpec spec_;

@@ -9,10 +9,13 @@
 #include "agon/stats/metrics.h"
 
 namespace agon {
+std::span<const BlockGain> shown_gains(std::span<const BlockGain> gains) {
+  return gains.size() == 2 ? gains.first(1) : gains;
+}
+
 std::vector<std::string> block_lines(std::span<const BlockGain> gains) {
   std::vector<std::string> lines;
-  for (const BlockGain& g : gains) {
-    if (g.block == "all" && gains.size() == 2) continue;  // of one block: the same again
+  for (const BlockGain& g : shown_gains(gains)) {
     lines.push_back(
         fmt::format("{}: {:+.4f} \u00b1 {:.4f} log loss (direction on in {}, tie in {} of {} fits)", g.block,
                     g.mean, g.error, g.direction_on, g.tie_on, g.fits));

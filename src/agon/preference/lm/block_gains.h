@@ -20,8 +20,10 @@ struct BlockGain {
   int direction_on = 0, tie_on = 0, fits = 0;  ///< Fits that found it to bring something, of all.
 };
 
-/// "states: -0.0043 +- 0.0014 (direction in 25, tie in 20 of 25 fits)", a line a block; "all" where there are
-/// several.
+/// Those that people are shown: of one block, "all" would be the same again.
+[[nodiscard]] std::span<const BlockGain> shown_gains(std::span<const BlockGain> gains);
+
+/// "states: -0.0043 +- 0.0014 (direction in 25, tie in 20 of 25 fits)", a line for each of shown_gains().
 [[nodiscard]] std::vector<std::string> block_lines(std::span<const BlockGain> gains);
 
 /// Adds up one drawing of folds after the other.
