@@ -164,18 +164,18 @@ struct PairAttention {
         [&](int t, int i) { return at(places.sums, t * places.value_tiles + i); });
   }
 
-  /// 2^x to 3e-6 relative for x <= 0, exactly 0 for minus infinity and 1 for 0: a polynomial of degree 4 on
-  /// [-1/2, 1/2] of about the smallest relative error that is 1 at 0, times 2^n.
+  /// 2^x to 3e-6 relative for x in [-125, 0], 1 for 0 and exactly 0 for what is less: a polynomial of degree
+  /// 4 on [-1/2, 1/2] of about the smallest relative error that is 1 at 0, times 2^n.
   static F exp2(F x) {
-    const F bounded = L::max(x, L::set1(-200));
-    const F whole = L::nearest(bounded);
-    const F r = L::sub(bounded, whole);
+    const F nearest = L::set1(L::kNearest);
+    const F shifted = L::add(x, nearest);
+    const F r = L::sub(x, L::sub(shifted, nearest));
     F p = L::set1(0.0095828695F);
     p = L::fma(p, r, L::set1(0.055906468F));
     p = L::fma(p, r, L::set1(0.24024099F));
     p = L::fma(p, r, L::set1(0.69312419F));
     p = L::fma(p, r, L::set1(1.0F));
-    return L::scale2(p, whole);  // 0 where that is below all floats
+    return L::scale2(p, shifted, x, L::set1(-125));
   }
 
   /// What is known of 16 rows: the largest score so far, and the weights' sums by key modulo 16.
