@@ -10,7 +10,9 @@
 namespace agon::llm {
 namespace {
 
-constexpr std::size_t kBatchRows = 2048;
+// Read together at most: many rows, as the last piece of a batch is seldom full; few sequences, as each takes
+// pages of its own.
+constexpr std::size_t kBatchRows = 4096, kBatchSequences = 128;
 constexpr std::size_t kHiddenBytes = std::size_t{64} << 20U;
 
 // Neighbours with one start.
@@ -270,9 +272,8 @@ Result<std::vector<Reading>> read_texts(Engine& engine, std::span<const ReadRequ
                                   static_cast<std::size_t>(engine.config().embedding) * sizeof(float);
   const std::size_t group_rows =
       std::max(largest, std::clamp(kHiddenBytes / state_bytes, std::size_t{512}, kBatchRows));
-  // A sequence begins with a copy of the page that it goes on in, and ends in one of its own; a family of n
-  // has at least n rows.
-  const std::size_t room = preamble + group_rows + 2 * kPageTokens * (2 * group_rows / 16 + 2 * most + 2);
+  // A sequence begins with a copy of the page that it goes on in, and ends in one of its own.
+  const std::size_t room = preamble + group_rows + 2 * kPageTokens * (2 * kBatchSequences + 2 * most + 2);
   AGON_ASSIGN(KvCache cache, engine.make_cache(static_cast<int>(room)));
   Reader reader(engine, options, cache);
   AGON_TRY(reader.read_preamble(requests[0], preamble));
@@ -282,7 +283,7 @@ Result<std::vector<Reading>> read_texts(Engine& engine, std::span<const ReadRequ
     while (g + count < all.size()) {
       const Family& family = all[g + count];
       const std::size_t more = rows_of(requests, family, preamble);
-      if (count > 0 && (rows + more > group_rows || sequences + family.count + 1 > group_rows / 16)) break;
+      if (count > 0 && (rows + more > group_rows || sequences + family.count + 1 > kBatchSequences)) break;
       rows += more;
       sequences += family.count + 1;
       ++count;
