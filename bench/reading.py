@@ -28,7 +28,7 @@ def train(agon, *words):
 def speed(options, agon, build, work, table):
     threads, full = os.cpu_count(), not options.quick
     if full:
-        name, model, layers, rounds, repeats = "SmolLM2-135M Q4_1", fetched("smollm2"), 10, 5, 10
+        name, model, layers, rounds, repeats = "SmolLM2-135M Q4_1", fetched("smollm2"), 10, 10, 6
         shape, votes = [], VOTES
     else:
         name, layers, rounds, repeats = "random tiny Q4_0", 1, 1, 2

@@ -13,6 +13,19 @@ namespace {
 
 /// Weighted held-out losses by choice and split: the same rows in the same order for every choice.
 using Losses = std::vector<std::vector<std::vector<double>>>;
+/// Likewise.
+using Predictions = std::vector<std::vector<std::vector<Prediction>>>;
+
+Losses losses_of(const Predictions& by_choice, const TrainingRows& all, std::span<const InnerSplit> splits) {
+  Losses out(by_choice.size(), std::vector<std::vector<double>>(splits.size()));
+  for (std::size_t c = 0; c < by_choice.size(); ++c)
+    for (std::size_t s = 0; s < splits.size(); ++s)
+      for (std::size_t i = 0; i < by_choice[c][s].size(); ++i) {
+        const std::uint32_t r = splits[s].held_out[i];
+        out[c][s].push_back(all.weights[r] * log_loss(by_choice[c][s][i], all.outcomes[r]));
+      }
+  return out;
+}
 
 /// The number of the choice to take.
 std::size_t choose(const Losses& by_choice) {
@@ -59,26 +72,26 @@ BoostedOptions with_size(BoostedOptions options, const TreeChoice& choice) {
   return options;
 }
 
-double choose_penalty(const TrainingRows& all, std::span<const InnerSplit> splits,
-                      const OddEvenOptions& options, std::span<const double> choices) {
+Chosen<double> choose_penalty(const TrainingRows& all, std::span<const InnerSplit> splits,
+                              const OddEvenOptions& options, std::span<const double> choices) {
   AGON_CHECK(!choices.empty());
-  if (choices.size() == 1) return choices.front();
-  Losses losses(choices.size(), std::vector<std::vector<double>>(splits.size()));
+  if (choices.size() == 1) return {choices.front()};
+  Predictions said(choices.size(), std::vector<std::vector<Prediction>>(splits.size()));
   parallel_for(splits.size(), [&](std::size_t s) {
     if (splits[s].train.empty()) return;
     const auto models = OddEvenModel::fit_path(with_rows(all, splits[s].train), options, choices);
     for (std::size_t c = 0; c < choices.size(); ++c)
       for (const std::uint32_t r : splits[s].held_out)
-        losses[c][s].push_back(all.weights[r] *
-                               log_loss(models[c].predict(all.features->row(r)), all.outcomes[r]));
+        said[c][s].push_back(models[c].predict(all.features->row(r)));
   });
-  return choices[choose(losses)];
+  const std::size_t best = choose(losses_of(said, all, splits));
+  return {choices[best], std::move(said[best])};
 }
 
-Result<TreeChoice> choose_trees(const TrainingRows& all, std::span<const InnerSplit> splits,
-                                const BoostedOptions& options, std::span<const TreeChoice> choices) {
+Result<Chosen<TreeChoice>> choose_trees(const TrainingRows& all, std::span<const InnerSplit> splits,
+                                        const BoostedOptions& options, std::span<const TreeChoice> choices) {
   AGON_CHECK(!choices.empty());
-  if (choices.size() == 1) return choices.front();
+  if (choices.size() == 1) return Chosen<TreeChoice>{choices.front()};
   std::vector<TreeChoice> grown;  // the most rounds of every depth
   for (const TreeChoice& c : choices) {
     const auto same = std::ranges::find(grown, c.deeper, &TreeChoice::deeper);
@@ -87,7 +100,7 @@ Result<TreeChoice> choose_trees(const TrainingRows& all, std::span<const InnerSp
     else
       same->rounds = std::max(same->rounds, c.rounds);
   }
-  Losses losses(choices.size(), std::vector<std::vector<double>>(splits.size()));
+  Predictions said(choices.size(), std::vector<std::vector<Prediction>>(splits.size()));
   std::vector<Status> status(splits.size() * grown.size());
   const auto run = [&](const InnerSplit& split, const TreeChoice& most, std::size_t s) -> Status {
     if (split.train.empty()) return {};
@@ -97,11 +110,7 @@ Result<TreeChoice> choose_trees(const TrainingRows& all, std::span<const InnerSp
     const std::vector<float> held_out = all.features->rows_of(split.held_out);
     for (std::size_t c = 0; c < choices.size(); ++c) {
       if (choices[c].deeper != most.deeper) continue;
-      AGON_ASSIGN(const auto predictions, model.predict(held_out, with_size(options, choices[c]).rounds));
-      for (std::size_t i = 0; i < predictions.size(); ++i) {
-        const std::uint32_t r = split.held_out[i];
-        losses[c][s].push_back(all.weights[r] * log_loss(predictions[i], all.outcomes[r]));
-      }
+      AGON_ASSIGN(said[c][s], model.predict(held_out, with_size(options, choices[c]).rounds));
     }
     return {};
   };
@@ -111,7 +120,8 @@ Result<TreeChoice> choose_trees(const TrainingRows& all, std::span<const InnerSp
   });
   for (const Status& one : status)
     if (!one) return std::unexpected(one.error());
-  return choices[choose(losses)];
+  const std::size_t best = choose(losses_of(said, all, splits));
+  return Chosen<TreeChoice>{choices[best], std::move(said[best])};
 }
 
 }  // namespace agon

@@ -11,6 +11,7 @@
 #include "agon/base/error.h"
 #include "agon/preference/models/boosted.h"
 #include "agon/preference/models/odd_even.h"
+#include "agon/stats/metrics.h"
 
 namespace agon {
 
@@ -30,13 +31,22 @@ struct TreeChoice {
 [[nodiscard]] OddEvenOptions with_penalty(OddEvenOptions options, double times);
 [[nodiscard]] BoostedOptions with_size(BoostedOptions options, const TreeChoice& choice);
 
+/// What was chosen, and what the models that were fitted for it say of each split's held-out rows: empty for
+/// splits that none was fitted to, as when there is one choice only.
+template <class Choice>
+struct Chosen {
+  Choice choice;
+  std::vector<std::vector<Prediction>> held_out = {};
+};
+
 /// The multiple of `options`' penalties to take; choices.front() is the default. `all.rows` is not looked at.
-[[nodiscard]] double choose_penalty(const TrainingRows& all, std::span<const InnerSplit> splits,
-                                    const OddEvenOptions& options, std::span<const double> choices);
-/// The same for the trees. Each depth is grown once a split to its most rounds and read at every
-/// number of rounds.
-[[nodiscard]] Result<TreeChoice> choose_trees(const TrainingRows& all, std::span<const InnerSplit> splits,
-                                              const BoostedOptions& options,
-                                              std::span<const TreeChoice> choices);
+[[nodiscard]] Chosen<double> choose_penalty(const TrainingRows& all, std::span<const InnerSplit> splits,
+                                            const OddEvenOptions& options, std::span<const double> choices);
+/// The same for the trees, by boosters of one bag. Each depth is grown once a split to its most rounds and
+/// read at every number of rounds.
+[[nodiscard]] Result<Chosen<TreeChoice>> choose_trees(const TrainingRows& all,
+                                                      std::span<const InnerSplit> splits,
+                                                      const BoostedOptions& options,
+                                                      std::span<const TreeChoice> choices);
 
 }  // namespace agon

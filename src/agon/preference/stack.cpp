@@ -21,28 +21,40 @@ std::vector<std::uint32_t> inner_folds(const Dataset& data, std::span<const std:
 }
 
 /// What the learners, equally blended, say of each row when they are fitted without its fold: where
-/// corrections begin.
+/// corrections begin. Those that were fitted so when their size was chosen are not fitted again.
 Result<std::vector<Shift>> out_of_fold_logits(const TrainingRows& training, std::span<const InnerSplit> inner,
-                                              const OddEvenOptions& linear, BoostedOptions boosted) {
+                                              const OddEvenOptions& linear, BoostedOptions boosted,
+                                              const Chosen<double>& penalty, const Chosen<TreeChoice>& size) {
   boosted.bags = 1;
+  const auto known = [&](const auto& chosen, std::size_t s) -> const std::vector<Prediction>* {
+    const bool has = s < chosen.held_out.size() && chosen.held_out[s].size() == inner[s].held_out.size();
+    return has ? &chosen.held_out[s] : nullptr;
+  };
   std::vector<Shift> out(training.rows.size());
   std::vector<Status> status(inner.size());
-  const auto run = [&](const InnerSplit& split) -> Status {
+  const auto run = [&](std::size_t s) -> Status {
+    const InnerSplit& split = inner[s];
     if (split.train.empty() || split.held_out.empty()) return {};
     TrainingRows part = training;
     part.rows = split.train;
-    const OddEvenModel line = OddEvenModel::fit(part, linear);
-    AGON_ASSIGN(const BoostedModel trees, BoostedModel::fit(part, boosted));
-    AGON_ASSIGN(const std::vector<Prediction> by_trees,
-                trees.predict(training.features->rows_of(split.held_out)));
-    for (std::size_t k = 0; k < split.held_out.size(); ++k) {
-      const std::uint32_t i = split.held_out[k];
-      const std::array both{line.predict(training.features->row(i)), by_trees[k]};
-      out[i] = logits_of(blend(both, {}));
+    std::vector<Prediction> by_line, by_trees;
+    if (const auto* said = known(penalty, s)) {
+      by_line = *said;
+    } else {
+      const OddEvenModel line = OddEvenModel::fit(part, linear);
+      for (const std::uint32_t i : split.held_out) by_line.push_back(line.predict(training.features->row(i)));
     }
+    if (const auto* said = known(size, s)) {
+      by_trees = *said;
+    } else {
+      AGON_ASSIGN(const BoostedModel trees, BoostedModel::fit(part, boosted));
+      AGON_ASSIGN(by_trees, trees.predict(training.features->rows_of(split.held_out)));
+    }
+    for (std::size_t k = 0; k < split.held_out.size(); ++k)
+      out[split.held_out[k]] = logits_of(blend(std::array{by_line[k], by_trees[k]}, {}));
     return {};
   };
-  parallel_for(inner.size(), [&](std::size_t s) { status[s] = run(inner[s]); });
+  parallel_for(inner.size(), [&](std::size_t s) { status[s] = run(s); });
   for (const Status& one : status)
     if (!one) return std::unexpected(one.error());
   return out;
@@ -133,17 +145,19 @@ Result<Stack> Stack::fit(const Dataset& data, std::span<const std::uint32_t> row
   const std::vector<InnerSplit> inner = inner_splits(fold, recipe.inner_folds);
   BoostedOptions boosted = recipe.boosted;
   boosted.seed = seed;
-  Result<TreeChoice> size = fail("not chosen");
+  Result<Chosen<TreeChoice>> size = fail("not chosen");
+  Chosen<double> penalty;
   parallel_for(2, [&](std::size_t which) {
     if (which == 0)
       size = choose_trees(training,
                           std::span(inner).first(std::min<std::size_t>(inner.size(), recipe.tree_splits)),
                           boosted, recipe.tree_choices);
     else
-      stack.linear_choice_ = choose_penalty(training, inner, linear, recipe.linear_choices);
+      penalty = choose_penalty(training, inner, linear, recipe.linear_choices);
   });
   if (!size) return std::unexpected(size.error());
-  boosted = with_size(boosted, *size);
+  stack.linear_choice_ = penalty.choice;
+  boosted = with_size(boosted, size->choice);
   Result<BoostedModel> trees = fail("not fitted");
   parallel_for(2, [&](std::size_t which) {
     if (which == 0)
@@ -157,7 +171,8 @@ Result<Stack> Stack::fit(const Dataset& data, std::span<const std::uint32_t> row
   stack.depth_ = boosted.depth;
   if (data.lm.empty()) return stack;
   AGON_ASSIGN(std::vector<Shift> offsets,
-              out_of_fold_logits(training, inner, with_penalty(linear, stack.linear_choice_), boosted));
+              out_of_fold_logits(training, inner, with_penalty(linear, stack.linear_choice_), boosted,
+                                 penalty, *size));
   stack.corrections_ = fit_corrections(data, rows, training, std::move(offsets), fold, recipe, seed);
   return stack;
 }

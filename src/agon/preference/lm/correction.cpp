@@ -68,9 +68,10 @@ Vector fit_logistic(const Matrix& z, const Vector& offset, const Vector& label, 
     }
     const Vector gradient = z.transpose() * residual + ridge.cwiseProduct(theta);
     if (gradient.lpNorm<Eigen::Infinity>() < 1e-7 * static_cast<double>(eta.size())) break;
-    Matrix hessian = z.transpose() * (curvature.asDiagonal() * z);
-    hessian.diagonal() += ridge;
-    const Vector step = hessian.ldlt().solve(gradient);
+    const Matrix root = z.transpose() * curvature.cwiseSqrt().asDiagonal();
+    Matrix hessian = ridge.asDiagonal();
+    hessian.selfadjointView<Eigen::Lower>().rankUpdate(root);
+    const Vector step = hessian.ldlt().solve(gradient);  // reads the lower half
     double scale = 1;
     Vector next = theta - step;
     double after = loss_of(next);
