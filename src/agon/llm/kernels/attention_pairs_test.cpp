@@ -116,6 +116,28 @@ TEST_F(AttentionPairs, IsWithinTwiceTheErrorOfTheNaiveProduct) {
   }
 }
 
+// Most weights are then below all floats: the outcome is still a mean of values, as all exponents go by bits.
+TEST_F(AttentionPairs, StaysAMeanOfValuesWhereScoresAreFarApart) {
+  Random random(47);
+  for (const Shape& shape : shapes()) {
+    SCOPED_TRACE(describe(shape));
+    const Cache cache(shape, 700, random);
+    for (const float scale : {100.0F, 1e4F, 1e6F}) {
+      for (const int position : {0, 63, 64, 699}) {
+        const auto queries = random_queries(2, shape, random, scale);
+        const std::vector<float> got = attend_pairs(cache, shape, queries, std::vector<int>(2, position));
+        for (int row = 0; row < 2; ++row) {
+          const double largest = sizes(cache, shape, queries[wide(row)], position).largest_value;
+          for (int d = 0; d < shape.value_length; ++d) {
+            const double x = static_cast<double>(got[wide(row * shape.value_length + d)]);
+            ASSERT_LE(std::abs(x), largest * (1 + 0x1p-7)) << scale << " at " << position << ", " << d;
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_F(AttentionPairs, GivesAQueryTheSameBitsWhateverIsBesideIt) {
   Random random(43);
   for (const Shape& shape : shapes()) {
