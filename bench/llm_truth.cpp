@@ -1,13 +1,15 @@
 // How far the engine is from the truth: the double-precision forward pass over the same file.
 //
-//   llm_truth truth MODEL TOKENS TRUTH                 compute the truth once (minutes) and keep it
-//   llm_truth kl MODEL TRUTH [OPTION...]               KL divergence, equal top tokens and perplexity of the
-//   engine llm_truth greedy MODEL TOKENS PROMPT N [OPTION...] continue the first PROMPT tokens of every
-//   window greedily
-//                                                      by N tokens, and ask the truth about each of them
+//   llm_truth truth MODEL TOKENS TRUTH
+//   llm_truth kl MODEL TRUTH [OPTION...]
+//   llm_truth greedy MODEL TOKENS PROMPT N [OPTION...]
 //
-// Options: exact (--precision exact), bf16 or q8_0 (the cache, else f16), threads=N, windows=N (the first N
-// only).
+// The first computes the truth once (minutes) and keeps it; the second gives KL divergence, equal top tokens
+// and perplexity of the engine; the third continues the first PROMPT tokens of every window greedily by N
+// tokens, and asks the truth about each of them.
+//
+// Options: exact (--precision exact), bf16, q8_0 or f32 (the cache, else f16; the program takes f32 for exact
+// products and for float weights), threads=N, windows=N (the first N only).
 //
 // TOKENS is a text with one window a line: token ids with spaces between, each window read on its own
 // (bench/llm_kl.py writes one, and gives llama-cpp-python's distance from the same truth). TRUTH keeps the
@@ -62,6 +64,8 @@ Result<Options> parse_options(int count, char** words) {
       options.exact = true;
     } else if (word == "bf16") {
       options.cache = CacheType::kBF16;
+    } else if (word == "f32") {
+      options.cache = CacheType::kF32;
     } else if (word == "q8_0") {
       options.cache = CacheType::kQ8_0;
     } else if (word.starts_with("threads=")) {
