@@ -47,7 +47,8 @@ struct TiledMatmul {
   static constexpr std::size_t kDecoded = kDecodedBlock * kChunk * kMatmulPanels;
   static_assert(kDecoded + 2 * kSteps * kProduct + kProduct <= kMatmulScratch);
 
-  /// Bytes of a panel that a group's weights take, in lines of the cache; and what of them is fetched ahead.
+  /// Bytes of a packed block of a panel, headers shared out; and lines of the cache that a group of them
+  /// takes.
   static constexpr std::size_t kRawBlock = D::kSuperblock / D::kBlocks;
   static constexpr int kLines = (kGroupBlocks * static_cast<int>(kRawBlock) + 63) / 64;
 
