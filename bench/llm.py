@@ -18,13 +18,15 @@ PEER = "llama-cpp-python 0.3.36"
 # Its own code for tile registers, which it would compile for machines that have them, ends with SIGILL there: it loads
 # a tile before the thread has shaped its registers.
 PEER_FLAGS = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
+# For the comparison of what both do on machines that have AVX2 and no products of bytes.
+PEER_AVX2_FLAGS = PEER_FLAGS + " -mno-avx512f -mno-avxvnni"
 # Rates that the engine is to reach, as multiples of the peer's: prompt of 512, generation.
 GOALS = {"SmolLM2-135M Q4_1": (7.4, 2.6), "Gemma 3 270M Q4_K_M": (3.1, 2.0), "random 1B Q4_0": (2.0, 1.2),
          "random 1B Q4_K_M": (2.3, 1.1), "random 1B Q8_0": (3.7, 1.15)}
 
 
-def output(command):
-    run = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+def output(command, **environment):
+    run = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=os.environ | environment)
     if run.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}\nended with {run.returncode}:\n{run.stderr}")
     return json.loads(run.stdout)
@@ -33,7 +35,7 @@ def output(command):
 class Round:
     """Best figures of both sides over some rounds of the same work."""
 
-    def __init__(self, agon, python, model, threads, rounds, repeats, **work):
+    def __init__(self, agon, python, model, threads, rounds, repeats, cpu=None, **work):
         self.ours, self.theirs = [], []
         words = {"prompt": 0, "generate": 0} | work
         ours = [agon, "bench-model", "-m", model, "--json", "--threads", threads, "--repeats", repeats]
@@ -43,7 +45,7 @@ class Round:
             if name != "layers":
                 theirs += ["--score" if name == "continuations" else f"--{name}", value]
         for _ in range(rounds):
-            self.ours.append(output(ours))
+            self.ours.append(output(ours, **({"AGON_CPU": cpu} if cpu else {})))
             if python and "layers" not in words:
                 self.theirs.append(output(theirs))
 
@@ -112,6 +114,11 @@ def llama_python(build):
     return peer_python(build, "peer_llm", "requirements_llm.txt", PEER_FLAGS)
 
 
+def llama_avx2_python(build):
+    """The same compiled for AVX2 alone."""
+    return peer_python(build, "peer_llm_avx2", "requirements_llm.txt", PEER_AVX2_FLAGS)
+
+
 def speed(options, agon, build, work, table):
     python = None if options.no_peer else llama_python(build)
     threads = os.cpu_count()
@@ -156,7 +163,19 @@ def speed(options, agon, build, work, table):
     rates.row(f"{small}, half of its layers, no words", entry["tokens_per_second"], 0, entry["share_of_products"],
               None if options.quick else 1.9, entry["tokens_per_second"] / full["tokens_per_second"])
     rates.row("  the same, all of it", full["tokens_per_second"], 0, full["share_of_products"])
+    if not options.quick:
+        on_avx2(rates, build, python, models, threads, sizes, rounds, repeats, agon)
     start_up(table, starts, options.quick)
+
+
+def on_avx2(rates, build, python, models, threads, sizes, rounds, repeats, agon):
+    """The small models once more, both sides without AVX-512 and products of bytes."""
+    peer = llama_avx2_python(build) if python else None
+    for name in list(models)[:2]:
+        both = Round(agon, peer, models[name], threads, rounds, repeats, cpu="avx2", **sizes)
+        for what, words in (("prompt", f"prompt of {sizes['prompt']}"), ("generation", f"generation of {sizes['generate']}")):
+            entry, theirs = both.best(what)
+            rates.row(f"{name}, AVX2, {words}", entry["tokens_per_second"], theirs, None, 1.3)
 
 
 def more(rates, round_of, path, name, whole, quick):

@@ -17,6 +17,7 @@ struct LanesAvx2 {
     __m256i a, b;
   };
   static constexpr int kTile = 2;
+  static constexpr int kStream = 2;  // the same where the weights pass through registers
   static constexpr bool kPairs = false;
   static constexpr bool kTiles = false;  // tile registers for products of many rows
   static constexpr bool kSignedWide = true;

@@ -15,6 +15,7 @@ struct LanesPlain {
     std::int32_t v[16];
   };
   static constexpr int kTile = 1;
+  static constexpr int kStream = 1;
   static constexpr bool kPairs = false;
   static constexpr bool kTiles = false;  // tile registers for products of many rows
   static constexpr bool kSignedWide = false;

@@ -18,29 +18,43 @@ struct Matmul {
   using I = typename L::I;
   static constexpr std::size_t kDecodedBlock = 512 + 4 * 64;  // codes, two scales, two minima
 
-  template <PackedType type, int rows>
-  static inline __attribute__((always_inline)) void add_block(const I (&w)[8], const F (&s)[2],
-                                                              const F (&m)[2], const ActivationBlock* x,
-                                                              F (&sums)[rows]) {
+  /// Adds a block to the sums of rows first, ..., first + count - 1.
+  template <PackedType type, int first, int count, int rows>
+  static inline __attribute__((always_inline)) void add_to(const I (&w)[8], const F (&s)[2], const F (&m)[2],
+                                                           const ActivationBlock* x, F (&sums)[rows]) {
     using D = Decoder<L, type>;
     constexpr int kGroups = 8 / D::kParts;
     for (int part = 0; part < D::kParts; ++part) {
-      I products[rows];
-      for (int t = 0; t < rows; ++t) products[t] = D::start(x[t], part);
+      I products[count];
+      for (int t = 0; t < count; ++t) products[t] = D::start(x[first + t], part);
       for (int g = 0; g < kGroups; ++g) {
-        for (int t = 0; t < rows; ++t) {
-          products[t] = D::dp(products[t], w[part * kGroups + g], x[t].q + 4 * (part * kGroups + g));
+        for (int t = 0; t < count; ++t) {
+          products[t] = D::dp(products[t], w[part * kGroups + g], x[first + t].q + 4 * (part * kGroups + g));
         }
       }
-      for (int t = 0; t < rows; ++t) {
-        sums[t] = L::fma(L::to_float(products[t]), L::mul(s[part], L::set1(x[t].d)), sums[t]);
+      for (int t = 0; t < count; ++t) {
+        F& sum = sums[first + t];
+        sum = L::fma(L::to_float(products[t]), L::mul(s[part], L::set1(x[first + t].d)), sum);
       }
       if constexpr (D::kMinimum) {
-        for (int t = 0; t < rows; ++t) {
-          sums[t] = L::fma(m[part], L::set1(D::kParts == 1 ? x[t].sum : x[t].half[part]), sums[t]);
+        for (int t = 0; t < count; ++t) {
+          const ActivationBlock& of = x[first + t];
+          sums[first + t] =
+              L::fma(m[part], L::set1(D::kParts == 1 ? of.sum : of.half[part]), sums[first + t]);
         }
       }
     }
+  }
+
+  /// Adds a block to the sums of all rows, as many at a time as registers are left for.
+  template <PackedType type, int first, int rows>
+  static inline __attribute__((always_inline)) void add_block(const I (&w)[8], const F (&s)[2],
+                                                              const F (&m)[2], const ActivationBlock* x,
+                                                              F (&sums)[rows]) {
+    constexpr int kTogether = L::kTile;
+    constexpr int kCount = rows - first < kTogether ? rows - first : kTogether;
+    add_to<type, first, kCount, rows>(w, s, m, x, sums);
+    if constexpr (first + kCount < rows) add_block<type, first + kCount, rows>(w, s, m, x, sums);
   }
 
   // 8 KiB at 28 GB/s are 290 ns: twice the latency of the memory it was measured on; 4 and 16 KiB were 5 to
@@ -65,7 +79,7 @@ struct Matmul {
         F s[2], m[2];
         D::codes(codes, w);
         D::scales(from, b, s, m);
-        add_block<type, rows>(w, s, m, x, sums);
+        add_block<type, 0, rows>(w, s, m, x, sums);
         x += Activations::kTile;
       }
     }
@@ -103,80 +117,46 @@ struct Matmul {
   static void tile(const std::uint8_t* decoded, int blocks, const ActivationBlock* x, bool first, float* out,
                    std::size_t stride) {
     using D = Decoder<L, type>;
-    constexpr int kGroups = 8 / D::kParts;
     F sums[rows];
     for (int t = 0; t < rows; ++t)
       sums[t] = first ? L::zero() : L::load(out + static_cast<std::size_t>(t) * stride);
     for (int i = 0; i < blocks; ++i, decoded += kDecodedBlock, x += Activations::kTile) {
       const auto* numbers = reinterpret_cast<const float*>(decoded + 512);
+      I w[8];
+      F s[2], m[2];
+      for (int g = 0; g < 8; ++g) w[g] = L::codes(decoded + 64 * g);
       for (int part = 0; part < D::kParts; ++part) {
-        I products[rows];
-        for (int t = 0; t < rows; ++t) products[t] = D::start(x[t], part);
-        for (int g = part * kGroups; g < (part + 1) * kGroups; ++g) {
-          const I w = L::codes(decoded + 64 * g);
-          for (int t = 0; t < rows; ++t) products[t] = D::dp(products[t], w, x[t].q + 4 * g);
-        }
-        const F s = L::load(numbers + 16 * part);
-        for (int t = 0; t < rows; ++t) {
-          sums[t] = L::fma(L::to_float(products[t]), L::mul(s, L::set1(x[t].d)), sums[t]);
-        }
-        if constexpr (D::kMinimum) {
-          const F m = L::load(numbers + 32 + 16 * part);
-          for (int t = 0; t < rows; ++t) {
-            sums[t] = L::fma(m, L::set1(D::kParts == 1 ? x[t].sum : x[t].half[part]), sums[t]);
-          }
-        }
+        s[part] = L::load(numbers + 16 * part);
+        if constexpr (D::kMinimum) m[part] = L::load(numbers + 32 + 16 * part);
       }
+      add_block<type, 0, rows>(w, s, m, x, sums);
     }
     for (int t = 0; t < rows; ++t) L::store(out + static_cast<std::size_t>(t) * stride, sums[t]);
   }
 
-  // Calls body<n>() with n = count, for 1 <= count <= L::kTile.
-  template <class Body>
+  // Calls body<n>() with n = count, for 1 <= count <= most.
+  template <int most, class Body>
   static void with_rows(int count, Body body) {
-    switch (count) {
-      case 1:
-        return body.template operator()<1>();
-      case 2:
-        if constexpr (L::kTile >= 2) return body.template operator()<2>();
-        [[fallthrough]];
-      case 3:
-        if constexpr (L::kTile >= 3) return body.template operator()<3>();
-        [[fallthrough]];
-      case 4:
-        if constexpr (L::kTile >= 4) return body.template operator()<4>();
-        [[fallthrough]];
-      case 5:
-        if constexpr (L::kTile >= 5) return body.template operator()<5>();
-        [[fallthrough]];
-      case 6:
-        if constexpr (L::kTile >= 6) return body.template operator()<6>();
-        [[fallthrough]];
-      case 7:
-        if constexpr (L::kTile >= 7) return body.template operator()<7>();
-        [[fallthrough]];
-      default:
-        if constexpr (L::kTile >= 8) return body.template operator()<8>();
+    if constexpr (most > 1) {
+      if (count < most) return with_rows<most - 1>(count, body);
     }
+    body.template operator()<most>();
   }
 
   template <PackedType type>
   static void quantised(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a,
                         float* out, std::size_t stride, std::uint8_t* scratch) {
-    if constexpr (L::kTiles) {
-      if (a.rows > L::kTile)
-        return TiledMatmul<L, type>::run(matrix, first_panel, panels, a, out, stride, scratch);
-    }
-    // Up to two tiles, decoding a panel twice on the way through registers is cheaper than storing it
-    // decoded.
-    if (a.rows <= 2 * L::kTile) {
+    // Up to here, decoding a panel twice on the way through registers is cheaper than storing it decoded.
+    // Tile registers would be faster on an idle core by up to a third, but take twice as long as this where
+    // the core is shared.
+    if (a.rows <= 2 * L::kStream) {
       const std::size_t tile_blocks = static_cast<std::size_t>(matrix.columns / kBlock) * Activations::kTile;
       for (int p = 0; p < panels; ++p) {
-        for (int row = 0; row < a.rows; row += L::kTile) {
+        for (int row = 0; row < a.rows; row += L::kStream) {
           const ActivationBlock* x = a.blocks +
                                      static_cast<std::size_t>(row / Activations::kTile) * tile_blocks +
                                      row % Activations::kTile;
-          with_rows(std::min(L::kTile, a.rows - row), [&]<int rows>() {
+          with_rows<L::kStream>(std::min(L::kStream, a.rows - row), [&]<int rows>() {
             stream<type, rows>(matrix, first_panel + p, x,
                                out + static_cast<std::size_t>(row) * stride + p * kPanelRows, stride);
           });
@@ -184,6 +164,8 @@ struct Matmul {
       }
       return;
     }
+    if constexpr (L::kTiles)
+      return TiledMatmul<L, type>::run(matrix, first_panel, panels, a, out, stride, scratch);
     const int blocks = matrix.columns / kBlock;
     const std::size_t tile_blocks = static_cast<std::size_t>(blocks) * Activations::kTile;
     for (int done = 0; done < blocks; done += kScratchBlocks) {
@@ -193,12 +175,12 @@ struct Matmul {
         decode<type>(matrix, first_panel + p, done, count,
                      scratch + static_cast<std::size_t>(p) * panel_scratch);
       }
-      for (int row = 0; row < a.rows; row += L::kTile) {
+      for (int row = 0; row < a.rows; row += L::kStream) {
         const ActivationBlock* x =
             a.blocks + static_cast<std::size_t>(row / Activations::kTile) * tile_blocks +
             static_cast<std::size_t>(done) * Activations::kTile + row % Activations::kTile;
         for (int p = 0; p < panels; ++p) {
-          with_rows(std::min(L::kTile, a.rows - row), [&]<int rows>() {
+          with_rows<L::kStream>(std::min(L::kStream, a.rows - row), [&]<int rows>() {
             tile<type, rows>(scratch + static_cast<std::size_t>(p) * panel_scratch, count, x, done == 0,
                              out + static_cast<std::size_t>(row) * stride + p * kPanelRows, stride);
           });
@@ -239,7 +221,7 @@ struct Matmul {
   static void floats(const std::uint8_t* panel, int columns, const float* x, const Activations& a, bool first,
                      float* out, std::size_t stride) {
     for (int row = 0; row < a.rows; row += L::kTile) {
-      with_rows(std::min(L::kTile, a.rows - row), [&]<int rows>() {
+      with_rows<L::kTile>(std::min(L::kTile, a.rows - row), [&]<int rows>() {
         float_tile<type, rows>(panel, columns, x + static_cast<std::size_t>(row) * a.stride, a.stride, first,
                                out + static_cast<std::size_t>(row) * stride, stride);
       });
@@ -323,7 +305,7 @@ struct Matmul {
             L::store_bf16(scratch + 2 * (t * columns + k), L::load(x + k));
         }
         for (int p = 0; p < panels; ++p) {
-          with_rows(count, [&]<int rows>() {
+          with_rows<L::kTile>(count, [&]<int rows>() {
             pair_tile<rows>(matrix.panel(first_panel + p) + static_cast<std::size_t>(done) * 32, columns,
                             scratch, done == 0, out + static_cast<std::size_t>(row) * stride + p * kPanelRows,
                             stride);

@@ -16,7 +16,7 @@ constexpr float kUntouched = -12345.5F;
 std::size_t wide(int n) { return static_cast<std::size_t>(n); }
 
 /// Products of all rows with the whole matrix, `grain` panels and `together` rows at a time, as a matrix of
-/// rows by panels * 16. `together` is a multiple of 8 or not less than the rows.
+/// rows by panels * 16. `together` is 8, a multiple of 16 or not less than the rows.
 std::vector<float> multiply(const Kernels& table, bool exact, const PackedMatrix& matrix,
                             TestActivations& inputs, int grain, int together) {
   static AlignedBytes scratch(kMatmulScratch);
@@ -137,7 +137,7 @@ void check_product(const PackSource& source, int rows, TestActivations& inputs) 
         if (testing::Test::HasFatalFailure()) return;
       }
       for (const int grain : {1, 3, kMatmulPanels}) {
-        for (const int together : {8, 16, all}) {
+        for (const int together : {8, 16, 48, all}) {
           ASSERT_TRUE(same_bits(first, multiply(*level.table, exact, matrix, inputs, grain, together)))
               << level.name << ", " << grain << " panels and " << together << " rows at a time";
         }
@@ -151,9 +151,11 @@ TEST_P(EachType, AgreesWithDoublesAndOnAllLevels) {
   struct Shape {
     int outputs, units, rows;
   };
-  // Last panels of every kind; one unit of columns, and more than one and two chunks of 64 blocks.
-  for (const Shape& shape : {Shape{1, 1, 1}, Shape{16, 1, 3}, Shape{17, 2, 12}, Shape{83, 3, 20},
-                             Shape{31, 2304 / unit(), 9}, Shape{33, 4352 / unit(), 2}, Shape{40, 1, 67}}) {
+  // Last panels of every kind; one unit of columns, and more than one and two chunks of 64 blocks; rows for
+  // each way that products are made, up to more than tile registers take together.
+  for (const Shape& shape :
+       {Shape{1, 1, 1}, Shape{16, 1, 3}, Shape{17, 2, 12}, Shape{83, 3, 20}, Shape{31, 2304 / unit(), 9},
+        Shape{33, 4352 / unit(), 2}, Shape{40, 1, 67}, Shape{83, 7, 35}, Shape{20, 2, 263}}) {
     const int columns = shape.units * unit();
     SCOPED_TRACE(testing::Message() << shape.outputs << " x " << columns << ", " << shape.rows << " rows");
     const std::vector<std::byte> stored =
@@ -195,13 +197,14 @@ TEST_P(EachType, GivesARowTheSameBitsWhateverIsBesideIt) {
   const PackedMatrix matrix =
       pack({.type = GetParam(), .bytes = stored, .columns = columns, .row_order = {}, .column_order = {}},
            outputs);
-  const std::vector<float> x = gaussians(wide(20) * wide(columns), random);
+  constexpr int kMost = 41;
+  const std::vector<float> x = gaussians(wide(kMost) * wide(columns), random);
   const std::size_t width = wide(matrix.panels * kPanelRows);
   for (const bool exact : {false, true}) {
     // Each row alone, in the first place of its tile.
     const auto each_alone = [&](const Kernels& table) {
       std::vector<float> alone;
-      for (int row = 0; row < 20; ++row) {
+      for (int row = 0; row < kMost; ++row) {
         TestActivations one(std::span<const float>(x).subspan(wide(row) * wide(columns), wide(columns)), 1,
                             columns);
         const std::vector<float> got = multiply(table, exact, matrix, one, 1, 8);
@@ -212,9 +215,9 @@ TEST_P(EachType, GivesARowTheSameBitsWhateverIsBesideIt) {
     const std::vector<float> plain = each_alone(plain_kernels());
     for (const Level& level : test_levels()) {
       const std::vector<float> alone = in_pairs(level, exact, GetParam()) ? each_alone(*level.table) : plain;
-      for (int rows = 1; rows <= 20; ++rows) {
+      for (int rows = 1; rows <= kMost; rows += rows < 18 || rows > 30 ? 1 : 7) {
         TestActivations inputs(x, rows, columns);
-        const std::vector<float> got = multiply(*level.table, exact, matrix, inputs, kMatmulPanels, 24);
+        const std::vector<float> got = multiply(*level.table, exact, matrix, inputs, kMatmulPanels, 48);
         ASSERT_EQ(0, std::memcmp(got.data(), alone.data(), wide(rows) * width * sizeof(float)))
             << level.name << ", " << rows << " rows" << (exact ? ", exact" : "");
       }
