@@ -52,6 +52,18 @@ TEST(AnswerReader, GivesEveryBlockAndSwapsWithTheVote) {
     EXPECT_TRUE(std::ranges::any_of(block.values, [](float x) { return x != 0; })) << block.name;
   }
   EXPECT_EQ(names, (std::vector<std::string>{"states", "last", "likelihood", "ratio", "verdict", "reward"}));
+
+  // States and likelihoods come out of one pass, the ratio needs another, verdicts and rewards are apart.
+  const std::vector<BlockCost> costs = reader->block_costs();
+  ASSERT_EQ(costs.size(), names.size());
+  for (std::size_t b = 0; b < costs.size(); ++b) {
+    EXPECT_EQ(costs[b].block, names[b]);
+    EXPECT_GT(costs[b].seconds, 0) << costs[b].block;
+  }
+  EXPECT_EQ(costs[0].seconds, costs[1].seconds);
+  EXPECT_EQ(costs[0].seconds, costs[2].seconds);
+  EXPECT_GT(costs[3].seconds, costs[2].seconds);
+  EXPECT_LE(costs[3].seconds + costs[4].seconds + costs[5].seconds, reader->seconds());
 }
 
 TEST(AnswerReader, ReadsNothingTwice) {
@@ -67,6 +79,7 @@ TEST(AnswerReader, ReadsNothingTwice) {
   const auto again = second->read(votes, {});
   ASSERT_TRUE(again);
   EXPECT_EQ(second->votes_read(), 0U);
+  EXPECT_EQ(second->block_costs()[0].seconds, 0);
   for (std::size_t b = 0; b < blocks->size(); ++b)
     EXPECT_TRUE(std::ranges::equal((*again)[b].side(0, 0), (*blocks)[b].side(votes.size() - 1, 0)));
   // Another budget gives other numbers, which are kept apart.

@@ -208,13 +208,16 @@ LanguageModelReport lm_report(const AnswerReader& reader, std::vector<BlockGain>
           .gains = std::move(gains),
           .log_loss_without = log_loss_without,
           .votes_read = reader.votes_read(),
-          .seconds = reader.seconds()};
+          .seconds = reader.seconds(),
+          .costs = reader.block_costs()};
 }
 
 std::string lm_text(const LanguageModelReport& report) {
   std::string text = fmt::format("\nThe language model {}; without it the log loss is {}:\n", report.name,
                                  format_fixed(report.log_loss_without, 4));
   for (const std::string& line : block_lines(report.gains)) text += "  " + line + "\n";
+  if (report.votes_read > 0)
+    text += fmt::format("  seconds a vote: {}\n", cost_line(report.costs, report.votes_read));
   return text;
 }
 

@@ -40,6 +40,8 @@ class LmFeatures(unittest.TestCase):
         self.assertIn("votes anew", self.trained.stdout)
         page = (self.folder / "r.html").read_text()
         self.assertIn("What the language model brought", page)
+        self.assertIn("Seconds a vote", page)
+        self.assertRegex(self.trained.stdout, r"\n  seconds a vote: states \d\.\d{3}, likelihood \d\.\d{3}\n")
         self.assertIn("brought by the language model", (self.folder / "r.json").read_text())
         card = agon("info", "p.agon", cwd=self.folder).stdout
         self.assertIn("language model reads", card)

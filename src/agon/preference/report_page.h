@@ -8,6 +8,7 @@
 
 #include "agon/data/vote.h"
 #include "agon/preference/evaluation.h"
+#include "agon/preference/lm/answer_source.h"
 #include "agon/preference/lm/block_gains.h"
 
 namespace agon {
@@ -39,8 +40,9 @@ struct LanguageModelReport {
   std::string name;              ///< empty: there was none
   std::vector<BlockGain> gains;  ///< each block against leaving it out, then all of them
   double log_loss_without = 0;
-  std::size_t votes_read = 0;  ///< anew; others were kept from earlier runs
-  double seconds = 0;          ///< that this took
+  std::size_t votes_read = 0;    ///< anew; others were kept from earlier runs
+  double seconds = 0;            ///< that this took
+  std::vector<BlockCost> costs;  ///< of it; see AnswerReader::block_costs()
 };
 struct ReportData {
   std::string title;  ///< "How well model.agon predicts votes.csv"

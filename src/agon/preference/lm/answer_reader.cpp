@@ -140,6 +140,22 @@ Status AnswerReader::open_stores(const std::string& cache_folder) {
   return {};
 }
 
+std::vector<BlockCost> AnswerReader::block_costs() const {
+  std::vector<BlockCost> costs;
+  for (const Kept& kept : kept_) costs.push_back({kept.block, kept.seconds});
+  return costs;
+}
+
+template <class Reading>
+auto AnswerReader::timed(std::initializer_list<Kept*> blocks, const Reading& reading) {
+  const auto begin = std::chrono::steady_clock::now();
+  auto result = reading();
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  for (Kept* kept : blocks)
+    if (kept != nullptr) kept->seconds += seconds;
+  return result;
+}
+
 AnswerReader::Kept* AnswerReader::find(std::string_view block) {
   const auto found = std::ranges::find(kept_, block, &Kept::block);
   return found == kept_.end() ? nullptr : &*found;
@@ -207,12 +223,19 @@ Status AnswerReader::compute(std::span<const KeyedVote> votes) {
   if (engine_of(*model_) != nullptr) {
     AGON_TRY(compute_passes(votes));
   } else {
-    if (Kept* kept = find(answer_blocks::kStates)) AGON_TRY(compute_embeddings(votes, *kept));
-    if (Kept* kept = find(answer_blocks::kLikelihood)) AGON_TRY(compute_scores(votes, *kept));
+    AGON_TRY(compute_alone(answer_blocks::kStates, &AnswerReader::compute_embeddings, votes));
+    AGON_TRY(compute_alone(answer_blocks::kLikelihood, &AnswerReader::compute_scores, votes));
   }
-  if (Kept* kept = find(answer_blocks::kVerdict)) AGON_TRY(compute_verdicts(votes, *kept));
-  if (Kept* kept = find(answer_blocks::kReward)) AGON_TRY(compute_rewards(votes, *kept));
-  return {};
+  AGON_TRY(compute_alone(answer_blocks::kVerdict, &AnswerReader::compute_verdicts, votes));
+  return compute_alone(answer_blocks::kReward, &AnswerReader::compute_rewards, votes);
+}
+
+Status AnswerReader::compute_alone(std::string_view block,
+                                   Status (AnswerReader::*work)(std::span<const KeyedVote>, Kept&),
+                                   std::span<const KeyedVote> votes) {
+  Kept* kept = find(block);
+  if (kept == nullptr) return {};
+  return timed({kept}, [&] { return (this->*work)(votes, *kept); });
 }
 
 // States and likelihoods come out of the same pass over each conversation.
@@ -240,11 +263,15 @@ Status AnswerReader::compute_passes(std::span<const KeyedVote> votes) {
   const llm::ScoreProgress count = [&](std::size_t done, std::size_t total) {
     if (done == total) tokens_ += total;
   };
-  AGON_ASSIGN(const auto readings,
-              llm::read_texts(engine, requests, {.layers = spec_.layers, .logprobs = logprobs}, count));
+  AGON_ASSIGN(const auto readings, timed({states, last, likelihood, ratio}, [&] {
+                return llm::read_texts(engine, requests, {.layers = spec_.layers, .logprobs = logprobs},
+                                       count);
+              }));
   std::vector<llm::Reading> bare;
   if (ratio != nullptr) {
-    AGON_ASSIGN(bare, llm::read_texts(engine, alone, {.layers = {}, .logprobs = true}, count));
+    AGON_ASSIGN(bare, timed({ratio}, [&] {
+                  return llm::read_texts(engine, alone, {.layers = {}, .logprobs = true}, count);
+                }));
   }
   const auto keep_from = [&](Kept* kept, const auto& fill) -> Status {
     if (kept == nullptr) return {};

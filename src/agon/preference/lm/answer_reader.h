@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,9 @@ class AnswerReader final : public AnswerSource {
   /// Votes that the model had to read anew, and the time that it took.
   [[nodiscard]] std::size_t votes_read() const { return votes_read_; }
   [[nodiscard]] double seconds() const { return seconds_; }
+  /// What each block took of that, in the order of spec().blocks: blocks that come out of one pass over the
+  /// texts take all of its time, each of them, as each would need the pass alone.
+  [[nodiscard]] std::vector<BlockCost> block_costs() const;
   /// Tokens that went through a model file's layers for them, what answers share once; 0 behind a URL.
   [[nodiscard]] std::size_t tokens() const { return tokens_; }
   [[nodiscard]] llm::LanguageModel& model() { return *model_; }
@@ -40,6 +44,7 @@ class AnswerReader final : public AnswerSource {
     std::size_t width = 0;
     bool by_vote = false;
     std::unique_ptr<RowStore> rows;
+    double seconds = 0;  ///< Of readings that gave it.
   };
   /// A vote and what its rows are kept under.
   struct KeyedVote {
@@ -64,12 +69,19 @@ class AnswerReader final : public AnswerSource {
   [[nodiscard]] static std::vector<Missing> missing(std::span<const KeyedVote> votes, const Kept& kept);
   [[nodiscard]] static Status keep(Kept& kept, std::span<const Missing> missing, std::span<const float> rows);
   [[nodiscard]] Status compute(std::span<const KeyedVote> votes);
+  /// Of a block with readings of its own; nothing where it is not wanted.
+  [[nodiscard]] Status compute_alone(std::string_view block,
+                                     Status (AnswerReader::*work)(std::span<const KeyedVote>, Kept&),
+                                     std::span<const KeyedVote> votes);
   [[nodiscard]] Status compute_passes(std::span<const KeyedVote> votes);
   [[nodiscard]] Status compute_embeddings(std::span<const KeyedVote> votes, Kept& kept);
   [[nodiscard]] Status compute_scores(std::span<const KeyedVote> votes, Kept& kept);
   [[nodiscard]] Status compute_verdicts(std::span<const KeyedVote> votes, Kept& kept);
   [[nodiscard]] Status compute_rewards(std::span<const KeyedVote> votes, Kept& kept);
   [[nodiscard]] Kept* find(std::string_view block);
+  /// What `reading` returns; its time counts for `blocks`, which may be null.
+  template <class Reading>
+  static auto timed(std::initializer_list<Kept*> blocks, const Reading& reading);
   /// A server is asked, with one text, unless rows of its are kept in the file: see RowStore::width_of().
   [[nodiscard]] Result<std::size_t> embedding_width(const std::string& path, std::string_view what);
 

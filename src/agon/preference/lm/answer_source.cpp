@@ -1,5 +1,7 @@
 #include "agon/preference/lm/answer_source.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
 
@@ -42,6 +44,14 @@ AnswerSpec AnswerSpec::load(ByteReader& in) {
       !good(spec.budget.prompt_tokens) || !good(spec.budget.answer_tokens))
     in.fail();
   return spec;
+}
+
+std::string cost_line(std::span<const BlockCost> costs, std::size_t votes) {
+  std::string line;
+  for (const BlockCost& cost : costs)
+    line += fmt::format("{}{} {:.3f}", line.empty() ? "" : ", ", cost.block,
+                        cost.seconds / static_cast<double>(votes));
+  return line;
 }
 
 }  // namespace agon
