@@ -16,23 +16,40 @@ constexpr float kBandsPerNat = 2;
 std::size_t band_of(float logit, float largest) {
   const float depth = (largest - logit) * kBandsPerNat;
   constexpr auto kLast = static_cast<float>(Bands::kCount - 1);
-  return depth < kLast ? static_cast<std::size_t>(static_cast<int>(depth)) : Bands::kCount - 1;
+  return depth < kLast ? static_cast<std::size_t>(static_cast<int>(std::max(depth, 0.0F)))
+                       : Bands::kCount - 1;
+}
+
+constexpr std::size_t kLanes = 16;
+
+// In lanes, so that the compiler can take a register of them at a time; what is no number is never larger.
+float largest_of(std::span<const float> logits) {
+  std::array<float, kLanes> lanes;
+  lanes.fill(kNever);
+  std::size_t i = 0;
+  for (; i + kLanes <= logits.size(); i += kLanes)
+    for (std::size_t lane = 0; lane < kLanes; ++lane)
+      lanes[lane] = logits[i + lane] > lanes[lane] ? logits[i + lane] : lanes[lane];
+  for (; i < logits.size(); ++i) lanes[0] = logits[i] > lanes[0] ? logits[i] : lanes[0];
+  return *std::ranges::max_element(lanes);
 }
 
 }  // namespace
 
 LogitTotal total_of(std::span<const float> logits, double scale, std::vector<float>& scratch) {
-  constexpr std::size_t kLanes = 16;
+  const float largest = largest_of(logits);
+  if (!(largest > kNever)) return {.largest = kNever, .sum = 0};
   scratch.resize((logits.size() + kLanes - 1) / kLanes * kLanes);
-  const auto factor = static_cast<float>(scale);
-  std::ranges::transform(logits, scratch.begin(), [&](float logit) { return logit * factor; });
+  // The largest is 0 whatever the scale is, which stays a finite float: nothing becomes infinite minus
+  // infinite.
+  const auto factor =
+      static_cast<float>(std::min(scale, static_cast<double>(std::numeric_limits<float>::max())));
+  std::ranges::transform(logits, scratch.begin(), [&](float logit) { return (logit - largest) * factor; });
   std::fill(scratch.begin() + static_cast<std::ptrdiff_t>(logits.size()), scratch.end(), kNever);
-  LogitTotal total{};
+  LogitTotal total{.largest = largest, .sum = 0};
+  float zero = 0;
   int place = 0;
-  kernels().summarize(scratch.data(), static_cast<int>(scratch.size()), 0, &total.largest, &place,
-                      &total.sum);
-  // The unscaled one at that place, which is the largest too.
-  if (total.largest > kNever) total.largest = logits[static_cast<std::size_t>(place)];
+  kernels().summarize(scratch.data(), static_cast<int>(scratch.size()), 0, &zero, &place, &total.sum);
   return total;
 }
 

@@ -39,6 +39,10 @@ TEST(Leading, TotalsAreSumsOfExponentials) {
     EXPECT_NEAR(total.sum, sum, 1e-5 * sum);
   }
   EXPECT_EQ(total_of(std::vector<float>{-kInfinity, NAN}, 1, scratch).largest, -kInfinity);
+  for (const double scale : {1e30, 1e300, static_cast<double>(kInfinity)}) {
+    EXPECT_EQ(total_of(std::vector<float>{1, 3, 2, 3}, scale, scratch).sum, 2) << scale;
+    EXPECT_EQ(total_of(std::vector<float>{-1, -3, -2}, scale, scratch).sum, 1) << scale;
+  }
 }
 
 TEST(Leading, BandsHoldTheMostProbableTokensAndTheirTarget) {

@@ -185,6 +185,27 @@ TEST(Sampler, NoNumbersAreNeverDrawn) {
   EXPECT_EQ(k.sample(std::vector<float>{NAN, NAN, NAN}), 0);
 }
 
+// Divided by such temperatures logits are infinite in float, and their quotients in double.
+TEST(Sampler, TemperaturesNextToZeroAreGreedy) {
+  Random random(5);
+  for (const double temperature : {1e-3, 1e-30, 1e-38, 1e-300, 5e-324}) {
+    for (const double lowest : {-9.0, -20.0, 1.0}) {  // of both signs, all below zero, all above
+      std::vector<float> logits;
+      for (int i = 0; i < 300; ++i) logits.push_back(static_cast<float>(lowest + 10 * random.uniform()));
+      logits[random.below(300)] = static_cast<float>(lowest + 11);
+      logits[random.below(300)] = -std::numeric_limits<float>::infinity();
+      for (const SamplerOptions& options :
+           {SamplerOptions{.temperature = temperature, .seed = 3},
+            SamplerOptions{.temperature = temperature, .top_p = 0.9, .seed = 3},
+            SamplerOptions{.temperature = temperature, .top_k = 5, .seed = 3}}) {
+        Sampler sampler(options);
+        for (int draw = 0; draw < 5; ++draw)
+          EXPECT_EQ(sampler.sample(logits), greedy_token(logits)) << temperature << " " << lowest;
+      }
+    }
+  }
+}
+
 TEST(Sampler, RefusesOptionsOutOfRange) {
   const auto says = [](const SamplerOptions& options) {
     const Status status = options.check();
