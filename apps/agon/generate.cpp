@@ -54,9 +54,10 @@ Result<std::string> choose(llm::Engine& engine, const GenerateCommand& c, const 
     AGON_ASSIGN(rendered, render(engine, c, prompt));
   }
   std::vector<llm::ScoreRequest> requests;
+  const llm::TooLong too_long = c.sampling.truncate ? llm::TooLong::kCut : llm::TooLong::kRefuse;
   for (const std::string& choice : c.choices) {
-    auto request = c.raw ? llm::make_request(engine, prompt, choice, c.sampling.truncate)
-                         : llm::continue_prompt(engine, rendered, choice, c.sampling.truncate);
+    auto request = c.raw ? llm::make_request(engine, prompt, choice, too_long)
+                         : llm::continue_prompt(engine, rendered, choice, too_long);
     if (!request) {
       request.error().column = "--choice " + choice;
       return std::unexpected(std::move(request.error()));

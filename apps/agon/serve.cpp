@@ -4,10 +4,12 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
 #include <memory>
+#include <utility>
 
 #include "agon/serving/api.h"
 #include "agon/serving/http_server.h"
@@ -51,16 +53,28 @@ void wait_for_signal() {
   std::signal(SIGTERM, SIG_DFL);
 }
 
-/// Two files may have the same last part; an alias names either by its whole path.
-struct Names {
-  std::string id;
-  std::string path;
+/// --alias NAME=MODEL
+struct Alias {
+  std::string name, of;
+  bool done = false;
 };
+
+Result<std::vector<Alias>> read_aliases(const ServeCommand& c) {
+  std::vector<Alias> aliases;
+  for (const std::string& alias : c.aliases) {
+    const std::size_t equals = alias.find('=');
+    if (equals == 0 || equals == std::string::npos || equals + 1 == alias.size())
+      return wrong_call(fmt::format("--alias {}", alias), "NAME=MODEL");
+    aliases.push_back({.name = alias.substr(0, equals), .of = alias.substr(equals + 1)});
+  }
+  return aliases;
+}
 
 Status add_models(const ServeCommand& c, serving::Models& models) {
   const llm::ServiceOptions options{
       .slots = c.slots, .max_queue = c.queue, .cache_tokens = c.cache_tokens, .max_context = c.max_context};
-  std::vector<Names> names;
+  AGON_ASSIGN(std::vector<Alias> aliases, read_aliases(c));
+  std::vector<std::string> ids;  // by c.models
   for (const std::string& path : c.models) {
     LlmOptions llm = c.llm;
     llm.model = path;
@@ -69,28 +83,56 @@ Status add_models(const ServeCommand& c, serving::Models& models) {
       return wrong_call(
           fmt::format("--max-context {}: {} is meant for {} tokens", c.max_context, path, engine->context()));
     std::string id = std::filesystem::path(path).stem().string();
+    // Of two files whose last parts are the same the second is known by its alias alone.
+    if (models.find(id) != nullptr) {
+      const auto alias =
+          std::ranges::find_if(aliases, [&](const Alias& it) { return !it.done && it.of == path; });
+      if (alias != aliases.end()) {
+        id = alias->name;
+        alias->done = true;
+      }
+    }
     AGON_TRY(models.add(id, std::move(engine), options));
-    names.push_back({std::move(id), path});
+    ids.push_back(std::move(id));
   }
-  for (const std::string& alias : c.aliases) {
-    const std::size_t equals = alias.find('=');
-    if (equals == 0 || equals == std::string::npos || equals + 1 == alias.size())
-      return wrong_call(fmt::format("--alias {}", alias), "NAME=MODEL");
-    const std::string name = alias.substr(0, equals), of = alias.substr(equals + 1);
-    const Names* found = nullptr;
-    for (const Names& one : names)
-      if (one.path == of || one.id == of || std::filesystem::path(one.path).filename() == of) found = &one;
+  for (const Alias& alias : aliases) {
+    if (alias.done) continue;
+    const std::string* found = nullptr;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      const std::filesystem::path path = c.models[i];
+      // By its whole path first, and of those with the same name the first.
+      if (path == alias.of) found = &ids[i];
+      if (found == nullptr && (ids[i] == alias.of || path.filename() == alias.of)) found = &ids[i];
+    }
     if (found == nullptr)
-      return wrong_call(fmt::format("--alias {}: no -m gives '{}'", alias, of), "NAME=MODEL");
-    AGON_TRY(models.add_alias(name, found->id));
+      return wrong_call(fmt::format("--alias {}={}: no -m gives '{}'", alias.name, alias.of, alias.of),
+                        "NAME=MODEL");
+    AGON_TRY(models.add_alias(alias.name, *found));
   }
   return {};
 }
 
+/// What this model can be asked, as a path and a body for curl.
+std::pair<std::string_view, std::string> first_question(const serving::ServedModel& model) {
+  if (!model.engine->config().causal || model.engine->config().head)
+    return {"/v1/rerank",
+            fmt::format(R"({{"model": "{}", "query": "Hello", "documents": ["Hi", "Bye"]}})", model.id)};
+  if (model.engine->chat_template())
+    return {
+        "/v1/chat/completions",
+        fmt::format(R"({{"model": "{}", "messages": [{{"role": "user", "content": "Hello"}}]}})", model.id)};
+  return {"/v1/completions", fmt::format(R"({{"model": "{}", "prompt": "Once upon a time"}})", model.id)};
+}
+
 std::string how_to_call(const ServeCommand& c, const serving::Models& models,
                         const serving::HttpServer& server, bool key) {
-  const std::string url = "http://" + server.address();
+  // An address that stands for all of the machine's is none to call.
+  std::string url = "http://" + server.address();
+  for (const auto& [all, one] : {std::pair{"//0.0.0.0:", "//127.0.0.1:"}, std::pair{"//[::]:", "//[::1]:"}})
+    if (const std::size_t at = url.find(all); at != std::string::npos)
+      url.replace(at, std::string_view(all).size(), one);
   const std::string& model = models.all().front()->id;
+  const auto [path, body] = first_question(*models.all().front());
   std::string text;
   for (const auto& one : models.all()) {
     text += fmt::format("{}: context {}, {} slots", one->id, one->service->max_context(), c.slots);
@@ -98,18 +140,17 @@ std::string how_to_call(const ServeCommand& c, const serving::Models& models,
       if (id == one->id) text += fmt::format(", also called {}", alias);
     text += '\n';
   }
-  text += fmt::format("Listening at {} ({})\n\n", url,
+  text += fmt::format("Listening at http://{} ({})\n\n", server.address(),
                       server.is_loopback() ? "this machine only; --host 0.0.0.0 opens it to others"
                                            : "other machines can reach it");
   const std::string header = key ? " -H \"Authorization: Bearer $KEY\"" : "";
   text += fmt::format(
       "  a page to try it    {}/\n"
-      "  from a shell        curl {}/v1/chat/completions{} \\\n"
-      "                        -d '{{\"model\": \"{}\", \"messages\": [{{\"role\": \"user\", \"content\": "
-      "\"Hello\"}}]}}'\n"
+      "  from a shell        curl {}{}{} \\\n"
+      "                        -d '{}'\n"
       "  from Python         openai.OpenAI(base_url=\"{}/v1\", api_key={})\n"
       "  lm-eval             --model local-completions --model_args model={},base_url={}/v1/completions\n\n",
-      url, url, header, model, url, key ? "KEY" : "\"none\"", model, url);
+      url, url, path, header, body, url, key ? "KEY" : "\"none\"", model, url);
   return text;
 }
 

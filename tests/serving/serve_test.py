@@ -303,14 +303,17 @@ class Refusals(Served):
     def test_bodies_that_are_broken_or_wrong(self):
         for body, says in ((b"", "empty"), (b"{", "line 1"), (b'{"prompt": "x",\n "n": }', "byte 22 (line 2, column 7)"),
                            (b'{"prompt": "\xff"}', "byte 12 (line 1, column 13): this is no well-formed UTF-8"),
-                           (b'{"prompt": "x"} {}', "byte 16"), (b"[]", "a list"), (b'{"prompt":' + b"[" * 5000, "nested"),
-                           (b'{"prompt":"a","prompt":"b"}', "twice")):
+                           (b'{"prompt": "x"} {}', "byte 16"), (b"[]", "a list"), (b'{"prompt":' + b"[" * 5000, "byte 73 (line 1, column 74): nested"),
+                           (b'{"prompt":"a",\n"prompt":"b"}', "byte 22 (line 2, column 8): the name 'prompt' is given twice")):
             self.refused(400, body, says=says)
         self.refused(400, {"prompt": "x", "colour": 1}, param="colour", says="not known")
         self.refused(400, {"prompt": "x", "suffix": "y"}, param="suffix", says="not supported")
         self.refused(400, {"prompt": [9999]}, param="prompt", says="9999")
         self.refused(400, {"prompt": []}, param="prompt")
-        self.refused(400, {"prompt": "x", "logit_bias": {"9999": 1}})
+        self.refused(400, {"prompt": "x", "logit_bias": {"9999": 1}}, param="logit_bias", says="9999")
+        self.refused(400, {"prompt": "x", "logit_bias": {str(i): 1 for i in range(1025)}}, param="logit_bias", says="1025")
+        self.refused(400, {"prompt": "x", "stop": ["a", "b" * 4097]}, param="stop", says="4097 bytes")
+        self.refused(400, {"prompt": [[5] * 500] * 2, "n": 128, "max_tokens": 0, "echo": True, "logprobs": 20}, param="logprobs")
         self.refused(400, {**CHAT, "tools": [{"type": "function"}]}, "/v1/chat/completions", param="tools")
         self.refused(400, {"input": ""}, "/tokenize", param="prompt")
         self.refused(400, {"tokens": [600]}, "/detokenize", param="tokens[0]")
@@ -322,6 +325,15 @@ class Refusals(Served):
         self.refused(400, {"context": "dog " * 600, "continuations": ["x"]}, "/v1/score", says="512")
         self.refused(400, {"input": ["a", "dog " * 600]}, "/v1/embeddings", param="input[1]")
         self.refused(400, {"query": "q", "documents": ["a", "dog " * 600]}, "/v1/rerank", param="documents[1]")
+
+    def test_a_smaller_context_counts_for_all(self):
+        server = Server(self.folder, "--max-context", "100")
+        for path, body in (("/v1/completions", {"prompt": [5] * 120}), ("/v1/score", {"context": "", "continuations": [" dog" * 120]}),
+                           ("/v1/rerank", {"query": "q", "documents": [" dog" * 120]}), ("/v1/embeddings", {"input": [5] * 120})):
+            status, _, reply = server.ask("POST", path, body)
+            self.assertEqual((status, reply["error"]["code"]), (400, "context_length_exceeded"), reply)
+            self.assertRegex(reply["error"]["message"], r"\d+ more than the context of 100")
+        server.stop()
 
     def test_a_full_context_ends_an_answer(self):
         choice = self.server.post("/v1/completions", {"prompt": [5] * 511})["choices"][0]
@@ -337,6 +349,10 @@ class Refusals(Served):
         for method in ("PUT", "DELETE", "OPTIONS", "PATCH", "BREW"):
             self.refused(405, b"x" if method == "PUT" else None, "/v1/completions", method)
         self.refused(404, {"prompt": "x", "model": "gpt"}, param="model", says="'gpt'")
+        self.refused(400, {"prompt": "x"}, "/v1/completions?temperature=0", param="temperature", says="'temperature'")
+        self.refused(400, None, "/tokenizer_info?model=tale&x=1", "GET", param="x")
+        self.assertEqual(self.server.get("/tokenizer_info?model=tal%65")[0], 200)
+        self.assertEqual(self.server.get("/?from=a-link")[0], 200)
         self.assertEqual(self.server.post("/v1/completions", {"prompt": "x", "model": "tale", "max_tokens": 1})["model"], "tale")
         self.assertEqual([m["id"] for m in self.server.get("/v1/models")[2]["data"]], ["stories", "tale"])
 
@@ -569,6 +585,17 @@ class Signals(Scratch):
 
 
 class SeveralModels(Scratch):
+    def test_files_of_one_name(self):
+        (self.folder / "copy").mkdir()
+        (self.folder / "copy/stories.gguf").write_bytes((self.folder / "stories.gguf").read_bytes())
+        server = Server(self.folder, "--alias", "my copy=copy/stories.gguf", "--alias", "first=stories.gguf",
+                        models=["stories.gguf", "copy/stories.gguf"])
+        self.assertEqual([m["id"] for m in server.get("/v1/models")[2]["data"]], ["stories", "my copy", "first"])
+        self.assertEqual(server.get("/v1/models/first")[2]["root"], "stories")
+        for address in ("my%20copy", "my+copy"):
+            self.assertEqual(server.get(f"/tokenizer_info?model={address}")[0], 200)
+        self.assertEqual(server.stop(), 0)
+
     def test_each_by_its_name(self):
         (self.folder / "b.gguf").write_bytes((self.folder / "stories.gguf").read_bytes())
         server = Server(self.folder, "--alias", "small=b.gguf", models=["stories.gguf", "b.gguf"])

@@ -7,6 +7,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <thread>
 
 #include "agon/base/random.h"
 #include "agon/serving/api_replies.h"
@@ -24,6 +25,15 @@ std::unexpected<ApiError> failed(int status, std::string type, std::string messa
   error.message = std::move(message);
   error.code = std::move(code);
   return std::unexpected(std::move(error));
+}
+
+/// A bug, or no memory: one request's harm, not that of all others who are being answered.
+ApiError failed_inside(const std::exception& e) {
+  ApiError error;
+  error.status = 500;
+  error.type = "server_error";
+  error.message = fmt::format("this failed inside: {}", e.what());
+  return error;
 }
 
 /// The host of "host:port" or "[v6]:port".
@@ -47,14 +57,26 @@ Json model_json(const ServedModel& model, const std::string& id) {
   return json;
 }
 
-/// "a=1&b=2": the value of one name, as it was sent.
-std::string_view query_value(std::string_view query, std::string_view name) {
+/// "a=1&b=2" as names and values, each as it was sent.
+std::vector<std::pair<std::string_view, std::string_view>> query_parts(std::string_view query) {
+  std::vector<std::pair<std::string_view, std::string_view>> parts;
   while (!query.empty()) {
-    const std::size_t end = std::min(query.find('&'), query.size());
-    const std::string_view part = query.substr(0, end);
-    query.remove_prefix(std::min(end + 1, query.size()));
-    if (part.size() > name.size() && part.starts_with(name) && part[name.size()] == '=')
-      return part.substr(name.size() + 1);
+    const std::string_view part = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(part.size() + 1, query.size()));
+    const std::size_t equals = std::min(part.find('='), part.size());
+    if (!part.empty())
+      parts.emplace_back(part.substr(0, equals), part.substr(std::min(equals + 1, part.size())));
+  }
+  return parts;
+}
+
+/// The value of one name, '+' and %XX resolved; empty when there is none.
+std::string query_value(std::string_view query, std::string_view name) {
+  for (const auto& [one, value] : query_parts(query)) {
+    if (one != name) continue;
+    std::string spaced(value);
+    std::ranges::replace(spaced, '+', ' ');
+    return percent_decoded(spaced).value_or(spaced);
   }
   return {};
 }
@@ -67,7 +89,7 @@ const std::vector<Api::Route>& Api::routes() {
       {.path = "/health", .get = &Api::health, .open = true},
       {.path = "/metrics", .get = &Api::metrics},
       {.path = kModels, .get = &Api::models},
-      {.path = "/tokenizer_info", .get = &Api::tokenizer_info},
+      {.path = "/tokenizer_info", .get = &Api::tokenizer_info, .parameter = "model"},
       {.path = "/v1/chat/completions", .post = &Api::chat},
       {.path = "/v1/completions", .post = &Api::completions},
       {.path = "/v1/embeddings", .post = &Api::embeddings},
@@ -86,7 +108,10 @@ const Api::Route* Api::route_of(std::string_view path) {
   return nullptr;
 }
 
-Api::Api(const Models& models, ApiOptions options) : models_(models), options_(std::move(options)) {
+Api::Api(const Models& models, ApiOptions options)
+    : models_(models),
+      options_(std::move(options)),
+      gate_(std::max(2, static_cast<int>(std::thread::hardware_concurrency()))) {
   std::random_device device;
   random_base_ = (static_cast<std::uint64_t>(device()) << 32) ^ device();
 }
@@ -138,6 +163,19 @@ ApiResult<void> Api::check_origin(const HttpHead& head) const {
   return {};
 }
 
+// The page may be reached with anything behind its name, as links are shared; elsewhere a parameter that does
+// nothing would be a wish that nobody hears.
+ApiResult<void> Api::check_query(const HttpHead& head, const Route& route) {
+  if (route.open) return {};
+  for (const auto& [name, value] : query_parts(head.query)) {
+    if (name == route.parameter) continue;
+    const std::string shown(name.substr(0, 100));
+    return refuse(shown,
+                  fmt::format("'{}': the address has no such parameter (fields stand in the body)", shown));
+  }
+  return {};
+}
+
 std::optional<HttpReply> Api::check(const HttpHead& head, const std::string&) {
   const auto done = [&](std::string_view path, const ApiError& error) {
     metrics_.answered(path, error.status);
@@ -173,6 +211,7 @@ std::optional<HttpReply> Api::check(const HttpHead& head, const std::string&) {
                         : "this API key is not valid here";
     return done(route->path, error);
   }
+  if (auto query = check_query(head, *route); !query) return done(route->path, query.error());
   if (route->get != nullptr) {
     auto reply = (this->*route->get)(head);
     if (!reply) return done(route->path, reply.error());
@@ -194,18 +233,28 @@ HttpReply Api::handle(const HttpRequest& request, HttpPeer& peer) {
   const Route* route = route_of(request.head.path);
   const std::size_t key =
       options_.keys.required() ? options_.keys.find(request.head.header("authorization")) : 0;
-  const Call call{request, peer, key > 0 ? fmt::format("key {}", key) : request.remote};
+  WorkGate::Place place(gate_);
+  const Call call{request, peer, key > 0 ? fmt::format("key {}", key) : request.remote, place};
   const auto answer = [&]() -> ApiResult<HttpReply> {
     try {
       return (this->*route->post)(call);
     } catch (const std::exception& e) {
-      // A bug, or no memory: one request's harm, not that of all others who are being answered.
-      return failed(500, "server_error", fmt::format("this failed inside: {}", e.what()));
+      return std::unexpected(failed_inside(e));
     }
   };
   auto reply = answer();
   metrics_.answered(route->path, reply ? reply->status : reply.error().status);
-  return reply ? std::move(*reply) : error_reply(reply.error());
+  if (!reply) return error_reply(reply.error());
+  if (reply->stream) {
+    reply->stream = [stream = std::move(reply->stream)](HttpSink& sink) {
+      try {
+        stream(sink);
+      } catch (const std::exception& e) {
+        (void)Events(sink).send_error(failed_inside(e));
+      }
+    };
+  }
+  return std::move(*reply);
 }
 
 ApiResult<const ServedModel*> Api::model_of(const std::string& name) const {
@@ -263,7 +312,7 @@ ApiResult<HttpReply> Api::models(const HttpHead& head) {
 }
 
 ApiResult<HttpReply> Api::tokenizer_info(const HttpHead& head) {
-  const auto model = model_of(std::string(query_value(head.query, "model")));
+  const auto model = model_of(query_value(head.query, "model"));
   if (!model) return std::unexpected(model.error());
   const llm::Tokenizer& tokenizer = (*model)->engine->tokenizer();
   const llm::SpecialTokens& special = tokenizer.special();
@@ -283,6 +332,17 @@ ApiResult<HttpReply> Api::tokenizer_info(const HttpHead& head) {
                      {"chat_template", jinja ? Json(*jinja) : Json(nullptr)}});
 }
 
+ApiResult<void> check_room(const ServedModel& model, std::size_t tokens, const std::string& field) {
+  const auto limit = static_cast<std::size_t>(model.service->max_context());
+  if (tokens <= limit) return {};
+  ApiError error;
+  error.param = field;
+  error.code = "context_length_exceeded";
+  error.message =
+      fmt::format("'{}': {} tokens, {} more than the context of {}", field, tokens, tokens - limit, limit);
+  return std::unexpected(std::move(error));
+}
+
 ApiResult<std::vector<llm::Token>> prompt_tokens(const ServedModel& model, const Prompt& prompt,
                                                  bool parse_special, const std::string& field) {
   const llm::Tokenizer& tokenizer = model.engine->tokenizer();
@@ -300,15 +360,7 @@ ApiResult<std::vector<llm::Token>> prompt_tokens(const ServedModel& model, const
     if (tokens.empty() && tokenizer.special().bos != llm::kNoToken) tokens = {tokenizer.special().bos};
   }
   if (tokens.empty()) return refuse(field, fmt::format("'{}': no token at all", field));
-  const auto limit = static_cast<std::size_t>(model.service->max_context());
-  if (tokens.size() > limit) {
-    ApiError error;
-    error.param = field;
-    error.code = "context_length_exceeded";
-    error.message = fmt::format("'{}': {} tokens, {} more than the context of {}", field, tokens.size(),
-                                tokens.size() - limit, limit);
-    return std::unexpected(std::move(error));
-  }
+  AGON_API_TRY(check_room(model, tokens.size(), field));
   return tokens;
 }
 

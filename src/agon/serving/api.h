@@ -16,6 +16,7 @@
 #include "agon/serving/metrics.h"
 #include "agon/serving/models.h"
 #include "agon/serving/requests.h"
+#include "agon/serving/work_gate.h"
 
 namespace agon::serving {
 
@@ -46,14 +47,16 @@ class Api : public HttpHandler {
   struct Call {
     const HttpRequest& request;
     HttpPeer& peer;
-    std::string client;  ///< Whose turn it is: the key's number, or the address.
+    std::string client;      ///< Whose turn it is: the key's number, or the address.
+    WorkGate::Place& place;  ///< Left when the request is handed in.
   };
   using Post = ApiResult<HttpReply> (Api::*)(const Call&);
   struct Route {
     std::string_view path;
     Post post = nullptr;  // or
     ApiResult<HttpReply> (Api::*get)(const HttpHead&) = nullptr;
-    bool open = false;  // needs no key
+    bool open = false;                // needs no key
+    std::string_view parameter = {};  // the one that may stand in the address
   };
   static const std::vector<Route>& routes();
   static const Route* route_of(std::string_view path);
@@ -65,6 +68,7 @@ class Api : public HttpHandler {
   ApiResult<HttpReply> models(const HttpHead& head);
   ApiResult<HttpReply> tokenizer_info(const HttpHead& head);
   [[nodiscard]] ApiResult<void> check_origin(const HttpHead& head) const;
+  [[nodiscard]] static ApiResult<void> check_query(const HttpHead& head, const Route& route);
   [[nodiscard]] ApiResult<const ServedModel*> model_of(const std::string& name) const;
   [[nodiscard]] HttpReply error_reply(const ApiError& error) const;
   [[nodiscard]] std::string new_id(std::string_view prefix);
@@ -119,10 +123,15 @@ class Api : public HttpHandler {
   const Models& models_;
   ApiOptions options_;
   Metrics metrics_;
+  WorkGate gate_;
   std::atomic<bool> draining_{false};
   std::uint64_t random_base_;
   std::atomic<std::uint64_t> draws_{0};
 };
+
+/// An error that says by how much when a text of `tokens` tokens is longer than the model's context here.
+[[nodiscard]] ApiResult<void> check_room(const ServedModel& model, std::size_t tokens,
+                                         const std::string& field);
 
 /// Tokens of a prompt: as given, or encoded with the specials that the file asks for and those that stand in
 /// the text. An error for tokens that the model does not have, and for no token at all.

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "agon/serving/api.h"
+#include "agon/serving/api_replies.h"
 #include "agon/serving/constraints.h"
 #include "agon/serving/token_text.h"
 
@@ -118,26 +119,6 @@ struct Api::Shape {
     return frame(true, Json::array({std::move(json)}));
   }
 };
-
-namespace {
-
-/// Writes server-sent events.
-class Events {
- public:
-  explicit Events(HttpSink& sink) : sink_(sink) {}
-  [[nodiscard]] bool send(const Json& json) { return sink_.write("data: " + dumped(json) + "\n\n"); }
-  [[nodiscard]] bool send_error(const ApiError& error) {
-    std::string line = error.json();
-    line.pop_back();
-    return sink_.write("data: " + line + "\n\n");
-  }
-  [[nodiscard]] bool done() { return sink_.write("data: [DONE]\n\n"); }
-
- private:
-  HttpSink& sink_;
-};
-
-}  // namespace
 
 ApiResult<HttpReply> Api::generate(const Call& call, const ServedModel& model, const GenerationBody& body,
                                    std::vector<std::vector<llm::Token>> prompts,

@@ -23,8 +23,10 @@ ApiResult<std::vector<Api::Relevance>> Api::relevance_by_head(const Call& call, 
                                                               const RerankBody& body, llm::Usage& usage) {
   std::vector<llm::ServiceRequest> requests;
   for (const std::string& document : body.documents) {
+    const std::string field = fmt::format("documents[{}]", requests.size());
     auto tokens = llm::rerank_tokens(*model.engine, body.query, document);
-    if (!tokens) return std::unexpected(about(fmt::format("documents[{}]", requests.size()), tokens.error()));
+    if (!tokens) return std::unexpected(about(field, tokens.error()));
+    AGON_API_TRY(check_room(model, tokens->size(), field));
     requests.emplace_back(llm::EmbedRequest{.tokens = std::move(*tokens), .pooling = llm::Pooling::kRank});
   }
   auto outputs = run_embeddings(call, model, std::move(requests), "documents", usage);
@@ -53,8 +55,9 @@ ApiResult<std::vector<Api::Relevance>> Api::relevance_by_query(const Call& call,
   std::vector<llm::ServiceRequest> requests;
   for (const std::string& document : body.documents) {
     const std::string field = fmt::format("documents[{}]", requests.size());
-    auto request = llm::relevance_request(*model.engine, body.query, document);
+    auto request = llm::relevance_request(*model.engine, body.query, document, llm::TooLong::kKeep);
     if (!request) return std::unexpected(about(field, request.error()));
+    AGON_API_TRY(check_room(model, request->tokens.size() - 1, field));
     requests.emplace_back(std::move(*request));
   }
   auto scores = run_scores(call, model, std::move(requests), "documents", usage);

@@ -13,12 +13,14 @@ ApiResult<std::shared_ptr<llm::Ticket>> Api::submit(const ServedModel& model, co
                                                     std::vector<llm::ServiceRequest> requests,
                                                     const std::string& field) {
   auto ticket = model.service->submit({.client = call.client, .requests = std::move(requests)});
+  call.place.leave();
   if (ticket) return std::make_shared<llm::Ticket>(std::move(*ticket));
   const llm::Refusal& refusal = ticket.error();
   ApiError error;
   error.message = refusal.error.to_string();
   switch (refusal.kind) {
     case llm::Refusal::Kind::kInvalid:
+      error.param = refusal.option;
       break;
     case llm::Refusal::Kind::kTooLong:
       error.param = field;

@@ -133,9 +133,13 @@ ApiResult<HttpReply> Api::score(const Call& call) {
       prompt = std::move(*rendered);
     }
     for (std::size_t k = 0; k < item.continuations.size(); ++k) {
-      auto request = item.messages.empty() ? llm::make_request(engine, item.context, item.continuations[k])
-                                           : llm::continue_prompt(engine, prompt, item.continuations[k]);
-      if (!request) return std::unexpected(about(fmt::format("{}continuations[{}]", at, k), request.error()));
+      const std::string field = fmt::format("{}continuations[{}]", at, k);
+      const auto keep = llm::TooLong::kKeep;
+      auto request = item.messages.empty()
+                         ? llm::make_request(engine, item.context, item.continuations[k], keep)
+                         : llm::continue_prompt(engine, prompt, item.continuations[k], keep);
+      if (!request) return std::unexpected(about(field, request.error()));
+      AGON_API_TRY(check_room(**model, request->tokens.size() - 1, field));  // the last one is not read
       requests.emplace_back(std::move(*request));
     }
   }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -30,8 +31,10 @@ class Connection {
   [[nodiscard]] bool wait_for_request();
   /// The head of a request. A status of 0 means that the client hung up and nobody wants an answer.
   [[nodiscard]] std::expected<HttpHead, HeadRefusal> read_head();
-  /// The body that belongs to a head.
-  [[nodiscard]] std::expected<std::string, HeadRefusal> read_body(const HttpHead& head);
+  /// The body that belongs to a head. `may_hold` is told how much of it has come so far; when it says no, the
+  /// rest is refused with 503.
+  [[nodiscard]] std::expected<std::string, HeadRefusal> read_body(
+      const HttpHead& head, const std::function<bool(std::size_t)>& may_hold);
   /// False when the client hung up or took nothing for too long; nothing can be written after that.
   [[nodiscard]] bool write(std::string_view bytes);
   /// Tells the client that no more comes, and passes over what it is still sending, for a moment: closing at

@@ -1,6 +1,7 @@
 // Notices at once when a client hangs up while its request is being worked on.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -22,9 +23,10 @@ class GoneWatch {
 
    private:
     friend class GoneWatch;
-    Guard(GoneWatch& watch, int socket) : watch_(watch), socket_(socket) {}
+    Guard(GoneWatch& watch, int socket, std::uint64_t id) : watch_(watch), socket_(socket), id_(id) {}
     GoneWatch& watch_;
     int socket_;
+    std::uint64_t id_;
   };
   /// Calls `gone` once, from the watching thread, when the far end of `socket` closes (its sending half
   /// too, which clients only close when they are done). One guard a socket at a time.

@@ -44,22 +44,12 @@ int hex(char c) {
 }
 
 std::expected<std::string, HeadRefusal> decoded_path(std::string_view raw) {
-  std::string path;
-  for (std::size_t i = 0; i < raw.size(); ++i) {
-    if (raw[i] != '%') {
-      path += raw[i];
-      continue;
-    }
-    const int high = i + 2 < raw.size() ? hex(raw[i + 1]) : -1,
-              low = i + 2 < raw.size() ? hex(raw[i + 2]) : -1;
-    if (high < 0 || low < 0) return wrong(400, "the path has a '%' without two hex digits");
-    path += static_cast<char>(high * 16 + low);
-    i += 2;
-  }
-  const bool control = std::any_of(path.begin(), path.end(),
+  auto path = percent_decoded(raw);
+  if (!path) return wrong(400, "the path has a '%' without two hex digits");
+  const bool control = std::any_of(path->begin(), path->end(),
                                    [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
-  if (control || !is_valid_utf8(path)) return wrong(400, "the path has control characters or is no UTF-8");
-  return path;
+  if (control || !is_valid_utf8(*path)) return wrong(400, "the path has control characters or is no UTF-8");
+  return std::move(*path);
 }
 
 std::expected<void, HeadRefusal> read_request_line(std::string_view line, HttpHead& head) {
@@ -128,6 +118,22 @@ std::expected<void, HeadRefusal> read_body_headers(HttpHead& head, std::uint64_t
 }
 
 }  // namespace
+
+std::optional<std::string> percent_decoded(std::string_view text) {
+  std::string decoded;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      decoded += text[i];
+      continue;
+    }
+    const int high = i + 2 < text.size() ? hex(text[i + 1]) : -1,
+              low = i + 2 < text.size() ? hex(text[i + 2]) : -1;
+    if (high < 0 || low < 0) return std::nullopt;
+    decoded += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  return decoded;
+}
 
 std::string_view HttpHead::header(std::string_view lower_name) const {
   for (const auto& [name, value] : headers)

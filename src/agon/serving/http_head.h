@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -41,6 +42,9 @@ struct HttpHead {
 
 /// The length of the head at the start of `bytes` with its empty line, 0 when it has not come whole.
 [[nodiscard]] std::size_t http_head_length(std::string_view bytes);
+
+/// Resolves %XX; nothing when a '%' has no two hex digits behind it.
+[[nodiscard]] std::optional<std::string> percent_decoded(std::string_view text);
 
 /// The words for a status code.
 [[nodiscard]] std::string_view http_status_words(int status);

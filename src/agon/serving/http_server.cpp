@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
@@ -110,6 +111,25 @@ class Peer : public HttpPeer {
   int socket_;
 };
 
+/// A body's part of what all bodies together may take, while it lives.
+class BodyShare {
+ public:
+  BodyShare(std::atomic<std::uint64_t>& held, std::uint64_t most) : held_(held), most_(most) {}
+  BodyShare(const BodyShare&) = delete;
+  BodyShare& operator=(const BodyShare&) = delete;
+  ~BodyShare() { held_.fetch_sub(bytes_); }
+  /// False when there is no room for a body that has become so long, unless it is the only one.
+  [[nodiscard]] bool grow_to(std::uint64_t bytes) {
+    const std::uint64_t now = held_.fetch_add(bytes - bytes_) + bytes - bytes_;
+    bytes_ = bytes;
+    return now <= most_ || now == bytes_;
+  }
+
+ private:
+  std::atomic<std::uint64_t>& held_;
+  std::uint64_t most_, bytes_ = 0;
+};
+
 struct Accepted {
   int socket;
   std::string remote;
@@ -144,6 +164,7 @@ struct HttpServer::State {
   std::deque<Accepted> waiting;
   std::set<int> idle;  // sockets between two requests
   int connections = 0, free_workers = 0;
+  std::atomic<std::uint64_t> body_bytes{0};
   bool stopping = false;
 };
 
@@ -246,7 +267,10 @@ void HttpServer::State::worker() {
     lock.unlock();
     {
       Connection connection(next.socket, std::move(next.remote), options.limits);
-      serve(connection);
+      try {
+        serve(connection);
+      } catch (const std::exception&) {  // no memory: this client is let go, the others stay
+      }
       lock.lock();
       idle.erase(next.socket);  // before it is closed: the number may be another's then
       --connections;
@@ -287,10 +311,14 @@ void HttpServer::State::serve(Connection& connection) {
       keep_alive = write_reply(connection, *early, head->minor == 1, goes_on() && !head->has_body(),
                                head->method == "HEAD");
     } else {
-      auto body = connection.read_body(*head);
-      if (!body) return refuse(body.error());
-      Peer peer(*watch, connection.socket());
-      const HttpReply reply = handler.handle({*head, connection.remote(), std::move(*body)}, peer);
+      HttpReply reply;
+      {
+        BodyShare share(body_bytes, options.max_bodies);
+        auto body = connection.read_body(*head, [&](std::size_t bytes) { return share.grow_to(bytes); });
+        if (!body) return refuse(body.error());
+        Peer peer(*watch, connection.socket());
+        reply = handler.handle({*head, connection.remote(), std::move(*body)}, peer);
+      }
       keep_alive = write_reply(connection, reply, head->minor == 1, goes_on(), false);
     }
   }

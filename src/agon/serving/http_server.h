@@ -71,6 +71,9 @@ struct HttpOptions {
   std::string host = "127.0.0.1";  ///< A name or an address; "0.0.0.0" or "::" for all.
   int port = 8080;                 ///< 0: any that is free.
   int max_connections = 512;
+  /// Bytes of all requests' bodies, from when they come until they are answered; who sends more is told 503.
+  /// A single one may have limits.max_body whatever this says.
+  std::uint64_t max_bodies = std::uint64_t{256} << 20U;
   ConnectionLimits limits = {};
 };
 

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <new>
 #include <thread>
 
 namespace agon::serving {
@@ -40,6 +41,15 @@ class Echo : public HttpHandler {
             changed.wait(lock, [&] { return gone || released; });
           });
       return {.body = "waited"};
+    }
+    if (request.head.path == "/throws") throw std::bad_alloc();
+    if (request.head.path == "/throws-later") {
+      HttpReply reply{.type = "text/event-stream"};
+      reply.stream = [](HttpSink& sink) {
+        (void)sink.write("so far");
+        throw std::bad_alloc();
+      };
+      return reply;
     }
     if (request.head.path == "/stream") {
       HttpReply reply{.type = "text/event-stream"};
@@ -284,6 +294,36 @@ TEST_F(HttpServerTest, SaysWhenItHasTooManyConnections) {
   while (server_->connections() > 3) std::this_thread::yield();
   EXPECT_TRUE(ask("GET /4 HTTP/1.1\r\nConnection: close\r\n\r\n").ends_with("got /4"));
   echo_.release();
+}
+
+TEST_F(HttpServerTest, BoundsTheBodiesOfAllConnectionsTogether) {
+  HttpOptions options;
+  options.max_bodies = 1000;
+  start(options);
+  const auto post = [](const std::string& path, std::size_t bytes) {
+    return "POST " + path + " HTTP/1.1\r\nConnection: close\r\nContent-Length: " + std::to_string(bytes) +
+           "\r\n\r\n" + std::string(bytes, 'x');
+  };
+  Client waits(server_->port());
+  waits.say(post("/wait", 800));
+  ASSERT_TRUE(echo_.wait_for(&Echo::waiting));
+  EXPECT_TRUE(ask(post("/b", 201)).starts_with("HTTP/1.1 503 "));
+  EXPECT_TRUE(ask("POST /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nc9\r\n" + std::string(201, 'x') +
+                  "\r\n0\r\n\r\n")
+                  .starts_with("HTTP/1.1 503 "));
+  EXPECT_TRUE(ask(post("/b", 200)).starts_with("HTTP/1.1 200 "));
+  echo_.release();
+  (void)waits.hear();
+  // What was taken was given back, and a single long one is always taken.
+  EXPECT_TRUE(ask(post("/b", 1500)).starts_with("HTTP/1.1 200 "));
+}
+
+TEST_F(HttpServerTest, AnswersThatFailHarmNobodyElse) {
+  start();
+  EXPECT_EQ(ask("POST /throws HTTP/1.1\r\nContent-Length: 1\r\n\r\nx"), "");
+  EXPECT_TRUE(ask("POST /throws-later HTTP/1.1\r\nContent-Length: 1\r\n\r\nx").ends_with("so far\r\n"));
+  EXPECT_TRUE(ask("GET /fine HTTP/1.1\r\nConnection: close\r\n\r\n").ends_with("got /fine"));
+  while (server_->connections() > 0) std::this_thread::yield();
 }
 
 TEST_F(HttpServerTest, FinishesWhatRunsBeforeItStops) {

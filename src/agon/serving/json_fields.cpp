@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "agon/text/utf8.h"
 
@@ -41,10 +42,39 @@ std::size_t first_bad_byte(std::string_view text) {
   return text.size();
 }
 
+/// Goes over a body and tells how far it has come.
+class Reading {
+ public:
+  using iterator_category = std::input_iterator_tag;
+  using value_type = char;
+  using difference_type = std::ptrdiff_t;
+  using pointer = const char*;
+  using reference = const char&;
+
+  Reading(const char* at, std::size_t* read) : at_(at), read_(read) {}
+  reference operator*() const { return *at_; }
+  Reading& operator++() {
+    ++at_;
+    ++*read_;
+    return *this;
+  }
+  Reading operator++(int) {
+    const Reading before = *this;
+    ++*this;
+    return before;
+  }
+  bool operator==(const Reading& other) const { return at_ == other.at_; }
+
+ private:
+  const char* at_;
+  std::size_t* read_;
+};
+
 /// Builds the value without recursion, and refuses what the parser itself would let pass.
 class Builder : public nlohmann::json_sax<Json> {
  public:
-  explicit Builder(std::string_view body) : body_(body) {}
+  /// `read` says how many bytes of the body were read so far.
+  Builder(std::string_view body, const std::size_t& read) : body_(body), read_(read) {}
 
   bool null() override { return put(nullptr); }
   bool boolean(bool value) override { return put(value); }
@@ -60,8 +90,7 @@ class Builder : public nlohmann::json_sax<Json> {
   bool key(string_t& name) override {
     // An ordered_json looks names up one by one; a set for each open object keeps that from being quadratic.
     if (!names_.back().insert(name).second) {
-      problem_ = fmt::format("the name '{}' is given twice in one object", name);
-      return false;
+      return complain(fmt::format("the name '{}' is given twice in one object", name));
     }
     key_ = std::move(name);
     return true;
@@ -88,15 +117,7 @@ class Builder : public nlohmann::json_sax<Json> {
   [[nodiscard]] ApiError error() const {
     std::string what = problem_.substr(0, 300);
     repair_utf8(what);
-    return broken(body_, position_.value_or(body_.size()), what);
-  }
-  [[nodiscard]] bool has_position() const { return position_.has_value(); }
-  [[nodiscard]] ApiError error_without_place() const {
-    ApiError error;
-    error.code = "invalid_json";
-    error.message = "the body is refused: " + problem_;
-    repair_utf8(error.message);
-    return error;
+    return broken(body_, position_, what);
   }
 
   Json root;
@@ -122,12 +143,10 @@ class Builder : public nlohmann::json_sax<Json> {
   }
   bool open(Json value) {
     if (open_.size() >= static_cast<std::size_t>(kMaxJsonDepth)) {
-      problem_ = fmt::format("nested deeper than {} levels", kMaxJsonDepth);
-      return false;
+      return complain(fmt::format("nested deeper than {} levels", kMaxJsonDepth));
     }
     if (++containers_ > kMaxJsonContainers) {
-      problem_ = fmt::format("more than {} lists and objects", kMaxJsonContainers);
-      return false;
+      return complain(fmt::format("more than {} lists and objects", kMaxJsonContainers));
     }
     // Pointers to parents stay right: a parent's list grows only while it is the innermost one.
     open_.push_back(place_for(std::move(value)));
@@ -140,12 +159,20 @@ class Builder : public nlohmann::json_sax<Json> {
     return true;
   }
 
+  /// The last byte that was read ends what is complained about.
+  bool complain(std::string problem) {
+    problem_ = std::move(problem);
+    position_ = read_ > 0 ? read_ - 1 : 0;
+    return false;
+  }
+
   std::string_view body_;
+  const std::size_t& read_;
   std::vector<Json*> open_;
   std::vector<std::set<std::string, std::less<>>> names_;
   std::string key_, problem_;
   std::size_t containers_ = 0;
-  std::optional<std::size_t> position_;
+  std::size_t position_ = 0;
 };
 
 }  // namespace
@@ -167,9 +194,10 @@ ApiResult<Json> parse_json_body(std::string_view body) {
     error.message = "the body is empty (expected a JSON object)";
     return std::unexpected(std::move(error));
   }
-  Builder builder(body);
-  if (!Json::sax_parse(body.begin(), body.end(), &builder))
-    return std::unexpected(builder.has_position() ? builder.error() : builder.error_without_place());
+  std::size_t read = 0;
+  Builder builder(body, read);
+  if (!Json::sax_parse(Reading(body.data(), &read), Reading(body.data() + body.size(), nullptr), &builder))
+    return std::unexpected(builder.error());
   if (!builder.root.is_object())
     return refuse({}, fmt::format("the body is {} (expected an object)", json_kind(builder.root)));
   return std::move(builder.root);

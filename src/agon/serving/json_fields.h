@@ -69,10 +69,3 @@ class Fields {
 };
 
 }  // namespace agon::serving
-
-/// Returns the error of an ApiResult<void>-like expression from the enclosing function.
-#define AGON_API_TRY(expr)                                                              \
-  do {                                                                                  \
-    auto agon_api_status_ = (expr);                                                     \
-    if (!agon_api_status_) return std::unexpected(std::move(agon_api_status_.error())); \
-  } while (0)

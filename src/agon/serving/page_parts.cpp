@@ -165,7 +165,7 @@ async function loadModels() {
 }
 
 async function lookAtModel() {
-  const reply = await fetch("/tokenizer_info?model=" + $("model").value, {headers: headers()});
+  const reply = await fetch("/tokenizer_info?model=" + encodeURIComponent($("model").value), {headers: headers()});
   if (reply.ok) setMode((await reply.json()).chat_template !== null);
 }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "agon/llm/engine/service.h"
+
 namespace agon::serving {
 namespace {
 
@@ -269,7 +271,11 @@ void read_generation(Fields& fields, GenerationBody& body) {
       fields.complain("logit_bias",
                       fmt::format("{} where an object of token numbers was expected", json_kind(*bias)));
     } else {
+      if (bias->size() > llm::kMaxLogitBiases)
+        fields.complain("logit_bias",
+                        fmt::format("{} tokens (expected at most {})", bias->size(), llm::kMaxLogitBiases));
       for (const auto& [name, value] : bias->items()) {
+        if (!fields.good()) break;
         const std::string at = fmt::format("logit_bias.{}", name.substr(0, 40));
         const bool digits =
             !name.empty() && name.size() <= 9 && (name.size() == 1 || name[0] != '0') &&
@@ -287,6 +293,10 @@ void read_generation(Fields& fields, GenerationBody& body) {
     }
   }
   body.stop = fields.texts("stop", kMaxStops);
+  for (const std::string& stop : body.stop)
+    if (stop.size() > llm::kMaxStopBytes)
+      fields.complain(
+          "stop", fmt::format("a text of {} bytes (expected at most {})", stop.size(), llm::kMaxStopBytes));
   if (std::find(body.stop.begin(), body.stop.end(), "") != body.stop.end())
     fields.complain("stop", "an empty text would end every answer at once");
   const auto whole = [&](std::string_view name, std::int64_t low, std::int64_t high) {

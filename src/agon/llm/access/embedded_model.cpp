@@ -35,7 +35,7 @@ Result<std::vector<Token>> whole_tokens(const Engine& engine, const ModelInput& 
 }
 
 Result<std::vector<ScoreRequest>> requests_of(const Engine& engine, std::size_t item, const ScoreInput& input,
-                                              bool truncate) {
+                                              TooLong too_long) {
   std::string prompt;
   const bool chat = !input.context.messages.empty();
   if (chat) {
@@ -45,8 +45,8 @@ Result<std::vector<ScoreRequest>> requests_of(const Engine& engine, std::size_t 
   }
   std::vector<ScoreRequest> requests;
   for (const std::string& continuation : input.continuations) {
-    auto request = chat ? continue_prompt(engine, prompt, continuation, truncate)
-                        : make_request(engine, input.context.text, continuation, truncate);
+    auto request = chat ? continue_prompt(engine, prompt, continuation, too_long)
+                        : make_request(engine, input.context.text, continuation, too_long);
     if (!request)
       return about(item, fmt::format("continuations[{}]", requests.size()), std::move(request.error()));
     requests.push_back(std::move(*request));
@@ -129,8 +129,9 @@ Result<std::vector<std::vector<ContinuationScore>>> EmbeddedModel::score(std::sp
                                                                          const ScoreSettings& settings,
                                                                          const Progress& progress) {
   std::vector<ScoreRequest> requests;
+  const TooLong too_long = settings.truncate ? TooLong::kCut : TooLong::kRefuse;
   for (std::size_t i = 0; i < items.size(); ++i) {
-    AGON_ASSIGN(std::vector<ScoreRequest> more, requests_of(*engine_, i, items[i], settings.truncate));
+    AGON_ASSIGN(std::vector<ScoreRequest> more, requests_of(*engine_, i, items[i], too_long));
     std::ranges::move(more, std::back_inserter(requests));
   }
   std::vector<Score> scores;

@@ -214,7 +214,7 @@ Result<Generation> Session::generate(std::span<const Token> prompt, const Genera
 }
 
 Result<ScoreRequest> continue_prompt(const Engine& engine, std::string_view prompt,
-                                     std::string_view continuation, bool truncate) {
+                                     std::string_view continuation, TooLong too_long) {
   if (continuation.empty()) return fail("an empty continuation has no log-probability");
   const Tokenizer& tokenizer = engine.tokenizer();
   const std::vector<Token> start = tokenizer.encode(prompt, {.add_special = true, .parse_special = true});
@@ -229,7 +229,7 @@ Result<ScoreRequest> continue_prompt(const Engine& engine, std::string_view prom
     const std::vector<Token> rest = tokenizer.encode(continuation, {.add_special = false});
     request.tokens.insert(request.tokens.end(), rest.begin(), rest.end());
   }
-  AGON_TRY(fit(engine, request, truncate));
+  AGON_TRY(fit(engine, request, too_long));
   return request;
 }
 

@@ -94,7 +94,8 @@ class StopFilter {
 /// that leaves the prompt's tokens as they are, and apart where not, so that all continuations have the same
 /// context.
 [[nodiscard]] Result<ScoreRequest> continue_prompt(const Engine& engine, std::string_view prompt,
-                                                   std::string_view continuation, bool truncate = false);
+                                                   std::string_view continuation,
+                                                   TooLong too_long = TooLong::kRefuse);
 
 struct Choices {
   std::vector<Score> scores;          ///< As the choices.

@@ -8,9 +8,9 @@
 namespace agon::llm {
 
 Result<ScoreRequest> relevance_request(const Engine& engine, std::string_view query,
-                                       std::string_view document) {
-  return make_request(engine, fmt::format("Document: {}\n\nQuery:", document),
-                      std::string(" ").append(query));
+                                       std::string_view document, TooLong too_long) {
+  return make_request(engine, fmt::format("Document: {}\n\nQuery:", document), std::string(" ").append(query),
+                      too_long);
 }
 
 double mean_logprob(const Score& score) {

@@ -12,7 +12,8 @@ namespace agon::llm {
 /// document is the more relevant, the more probable it makes the query. What to score for it: the query
 /// behind "Document: ...\n\nQuery:".
 [[nodiscard]] Result<ScoreRequest> relevance_request(const Engine& engine, std::string_view query,
-                                                     std::string_view document);
+                                                     std::string_view document,
+                                                     TooLong too_long = TooLong::kRefuse);
 /// Mean log-probability of the query's tokens, at most 0; its exponential is the relevance, 0 to 1.
 [[nodiscard]] double mean_logprob(const Score& score);
 

@@ -103,7 +103,7 @@ class TreeRun {
 }  // namespace
 
 Result<ScoreRequest> make_request(const Engine& engine, std::string_view context,
-                                  std::string_view continuation, bool truncate) {
+                                  std::string_view continuation, TooLong too_long) {
   if (continuation.empty()) return fail("an empty continuation has no log-probability");
   const std::size_t end = context.find_last_not_of(" \t\n\r\f\v");
   const std::size_t kept = end == std::string_view::npos ? 0 : end + 1;
@@ -131,14 +131,14 @@ Result<ScoreRequest> make_request(const Engine& engine, std::string_view context
   if (request.first < 1) {
     return fail("the text is a single token: there is nothing to predict it from");
   }
-  AGON_TRY(fit(engine, request, truncate));
+  AGON_TRY(fit(engine, request, too_long));
   return request;
 }
 
-Status fit(const Engine& engine, ScoreRequest& request, bool truncate) {
+Status fit(const Engine& engine, ScoreRequest& request, TooLong too_long) {
   const auto limit = static_cast<std::size_t>(engine.context()) + 1;  // the last token is not read
-  if (request.tokens.size() <= limit) return {};
-  if (!truncate) return engine.check_length(request.tokens.size() - 1, "the text");
+  if (request.tokens.size() <= limit || too_long == TooLong::kKeep) return {};
+  if (too_long == TooLong::kRefuse) return engine.check_length(request.tokens.size() - 1, "the text");
   const std::size_t cut = request.tokens.size() - limit;
   if (static_cast<std::size_t>(request.first) < cut + 1) {
     return fail("the continuation alone is longer than the context");

@@ -19,6 +19,13 @@ struct ScoreRequest {
   int cut = 0;  ///< Tokens that were taken off the front so that the rest fits.
 };
 
+/// What becomes of a text that is longer than the model's context.
+enum class TooLong : std::uint8_t {
+  kRefuse,  ///< It is an error that says by how much.
+  kCut,     ///< Tokens are taken off its front so that the rest fits.
+  kKeep,    ///< It stays: the caller has a limit of its own.
+};
+
 /// What the model says of one continuation.
 struct Score {
   std::vector<Token> tokens;           ///< Of the continuation.
@@ -32,15 +39,13 @@ using ScoreProgress = std::function<void(std::size_t done, std::size_t total)>;
 
 /// Splits context and continuation into tokens as lm-evaluation-harness does: spaces at the end of the
 /// context move to the continuation, both are encoded together, and the context's own tokens are taken off
-/// the front. An empty context is the BOS (or EOS) token. An empty continuation is an error. With `truncate`,
-/// tokens are taken off the front so that the rest fits the model's context; else too long a text is an error
-/// that says by how much.
+/// the front. An empty context is the BOS (or EOS) token. An empty continuation is an error.
 [[nodiscard]] Result<ScoreRequest> make_request(const Engine& engine, std::string_view context,
-                                                std::string_view continuation, bool truncate = false);
+                                                std::string_view continuation,
+                                                TooLong too_long = TooLong::kRefuse);
 
-/// Takes tokens off the front of a request that is longer than the context allows when `truncate`, else an
-/// error that says by how much it is too long.
-[[nodiscard]] Status fit(const Engine& engine, ScoreRequest& request, bool truncate);
+/// Does with a request that is longer than the model's context what `too_long` says.
+[[nodiscard]] Status fit(const Engine& engine, ScoreRequest& request, TooLong too_long);
 
 /// Scores of all requests, in their order. They do not depend on the order or on what else is scored, to the
 /// last bit. An error when a log-probability is not finite. `cache_tokens` bounds the memory for keys and

@@ -125,7 +125,8 @@ TEST_F(ScoringTest, TooLongATextIsSaidByHowMuchOrCut) {
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().message.find("1403 more than the context of 200"), std::string::npos)
       << refused.error().message;
-  const auto cut = make_request(*engine, text, "end", true);
+  EXPECT_GT(make_request(*engine, text, "end", TooLong::kKeep)->tokens.size(), 1500U);
+  const auto cut = make_request(*engine, text, "end", TooLong::kCut);
   ASSERT_TRUE(cut);
   EXPECT_EQ(cut->tokens.size(), 201U);
   const auto whole = engine->tokenizer().encode(text + "end");

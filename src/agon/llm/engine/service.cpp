@@ -13,15 +13,35 @@ namespace agon::llm {
 namespace {
 
 constexpr std::size_t kMaxStops = 64;
-constexpr std::size_t kMaxStopBytes = 4096;
 constexpr double kLongestRetry = 60;  // seconds
 
 std::unexpected<Refusal> refuse(Refusal::Kind kind, Error error) {
   return std::unexpected(Refusal{.kind = kind, .error = std::move(error)});
 }
 
-std::unexpected<Refusal> invalid(std::string message) {
-  return refuse(Refusal::Kind::kInvalid, {.message = std::move(message), .kind = ErrorKind::kUsage});
+std::unexpected<Refusal> invalid(std::string message, std::string option = {}) {
+  return std::unexpected(Refusal{.kind = Refusal::Kind::kInvalid,
+                                 .error = {.message = std::move(message), .kind = ErrorKind::kUsage},
+                                 .option = std::move(option)});
+}
+
+/// What a request takes while it waits, about: its tokens are kept with it and with its task.
+std::size_t bytes_of(const ServiceRequest& request) {
+  constexpr std::size_t kTask = 1024, kToken = 3 * sizeof(Token);
+  if (const auto* it = std::get_if<GenerateRequest>(&request)) {
+    std::size_t bytes =
+        kTask + kToken * it->prompt.size() + 2 * sizeof(LogitBias) * it->sampler.logit_bias.size();
+    for (const std::string& stop : it->stop) bytes += 2 * (sizeof(stop) + stop.size());
+    return bytes;
+  }
+  if (const auto* it = std::get_if<ScoreRequest>(&request)) return kTask + kToken * it->tokens.size();
+  return kTask + kToken * std::get<EmbedRequest>(request).tokens.size();
+}
+
+std::size_t prompt_logprobs_of(const ServiceRequest& request) {
+  const auto* it = std::get_if<GenerateRequest>(&request);
+  return it == nullptr ? 0
+                       : it->prompt.size() * static_cast<std::size_t>(std::max(0, it->prompt_logprobs + 1));
 }
 
 int room_of(const Engine& engine, const ServiceOptions& options, const KvCache& cache) {
@@ -129,7 +149,13 @@ void Service::Scheduler::publish() {
   const std::lock_guard lock(mutex_);
   published_ = counted_;
   published_mean_ = mean_seconds_;
-  waiting_submissions_ -= std::exchange(started_, 0);
+  for (const std::string& client : started_) {
+    --waiting_submissions_;
+    const auto of = waiting_of_.find(client);
+    if (--of->second == 0) waiting_of_.erase(of);
+  }
+  started_.clear();
+  waiting_bytes_ -= std::exchange(started_bytes_, 0);
   is_idle_ = counted_.queued == 0 && counted_.running == 0;
   if (is_idle_) idle_.notify_all();
 }
@@ -167,6 +193,16 @@ double Service::Scheduler::retry_after_locked() const {
   return std::clamp(std::ceil(seconds), 1.0, kLongestRetry);
 }
 
+// A quarter of the places is for clients that do not have as many already: one that fills the queue leaves
+// room for others.
+bool Service::Scheduler::has_place_locked(const std::string& client) const {
+  if (waiting_submissions_ >= options_.max_queue) return false;
+  const int kept = options_.max_queue / 4;
+  if (waiting_submissions_ < options_.max_queue - kept) return true;
+  const auto of = waiting_of_.find(client);
+  return of == waiting_of_.end() || of->second < kept;
+}
+
 double Service::Scheduler::retry_after() const {
   const std::lock_guard lock(mutex_);
   return retry_after_locked();
@@ -191,11 +227,15 @@ std::expected<void, Refusal> Service::Scheduler::check(const ServiceRequest& req
     return refuse(Refusal::Kind::kInvalid, no_output_matrix().error());
   if (const auto* it = std::get_if<GenerateRequest>(&request)) {
     if (auto ok = check_tokens(it->prompt, "the prompt", 0); !ok) return ok;
+    if (it->sampler.logit_bias.size() > kMaxLogitBiases)
+      return invalid(fmt::format("{} logit biases (expected at most {})", it->sampler.logit_bias.size(),
+                                 kMaxLogitBiases),
+                     "logit_bias");
     if (const Status status = it->sampler.check(); !status)
       return refuse(Refusal::Kind::kInvalid, status.error());
     for (const LogitBias& one : it->sampler.logit_bias) {
       if (one.token >= engine_.config().vocabulary)
-        return invalid(fmt::format("logit bias: {} is no token of this model", one.token));
+        return invalid(fmt::format("logit bias: {} is no token of this model", one.token), "logit_bias");
     }
     for (const int count : {it->top_logprobs, it->prompt_logprobs}) {
       if (count < -1 || count > kMaxTopLogprobs)
@@ -205,11 +245,13 @@ std::expected<void, Refusal> Service::Scheduler::check(const ServiceRequest& req
     if (it->max_tokens && *it->max_tokens < 0)
       return invalid(fmt::format("max_tokens is {} (expected 0 or more)", *it->max_tokens));
     if (it->stop.size() > kMaxStops)
-      return invalid(fmt::format("{} stop strings (expected at most {})", it->stop.size(), kMaxStops));
+      return invalid(fmt::format("{} stop strings (expected at most {})", it->stop.size(), kMaxStops),
+                     "stop");
     for (const std::string& stop : it->stop) {
       if (stop.size() > kMaxStopBytes)
         return invalid(
-            fmt::format("a stop string of {} bytes (expected at most {})", stop.size(), kMaxStopBytes));
+            fmt::format("a stop string of {} bytes (expected at most {})", stop.size(), kMaxStopBytes),
+            "stop");
     }
     return {};
   }
@@ -251,23 +293,40 @@ std::expected<Ticket, Refusal> Service::Scheduler::submit(Submission submission)
   for (std::size_t i = 0; i < count; ++i)
     if (auto ok = check(submission.requests[i]); !ok) return refused(std::move(ok.error()), i);
 
+  std::size_t bytes = 0, prompt_logprobs = 0;
+  for (const ServiceRequest& request : submission.requests) {
+    bytes += bytes_of(request);
+    prompt_logprobs += prompt_logprobs_of(request);
+  }
+  if (prompt_logprobs > kMaxPromptLogprobs) {
+    return refused(
+        invalid(fmt::format("{} log-probabilities of prompt tokens and their alternatives are wanted at "
+                            "once (expected at most {})",
+                            prompt_logprobs, kMaxPromptLogprobs),
+                "logprobs")
+            .error(),
+        0);
+  }
+
   // Twice, so that no work is done for what is refused anyway.
   const auto full = [&]() -> std::optional<Refusal> {
     if (draining_) {
       ++intake_.refused_draining;
       return Refusal{.kind = Refusal::Kind::kDraining, .error = {.message = "the service is about to stop"}};
     }
-    if (waiting_submissions_ < options_.max_queue) return std::nullopt;
+    const bool fits = waiting_bytes_ == 0 || waiting_bytes_ + bytes <= options_.max_queue_bytes;
+    if (has_place_locked(submission.client) && fits) return std::nullopt;
     ++intake_.refused_full;
     return Refusal{.kind = Refusal::Kind::kQueueFull,
-                   .error = {.message = fmt::format("{} requests are waiting already", waiting_submissions_)},
+                   .error = {.message = fmt::format("{} requests are waiting already{}", waiting_submissions_,
+                                                    fits ? "" : ", with long texts")},
                    .retry_after = retry_after_locked()};
   };
   {
     const std::lock_guard lock(mutex_);
     if (auto refusal = full()) return std::unexpected(std::move(*refusal));
   }
-  auto state = std::make_shared<Ticket::State>(count, cancellations_);
+  auto state = std::make_shared<Ticket::State>(count, cancellations_, bytes);
   std::vector<TaskPtr> tasks;
   for (std::size_t i = 0; i < count; ++i) {
     tasks.push_back(std::make_unique<ServiceTask>(engine_, std::move(submission.requests[i]), i, state,
@@ -277,6 +336,8 @@ std::expected<Ticket, Refusal> Service::Scheduler::submit(Submission submission)
     const std::lock_guard lock(mutex_);
     if (auto refusal = full()) return std::unexpected(std::move(*refusal));
     ++waiting_submissions_;
+    ++waiting_of_[submission.client];
+    waiting_bytes_ += bytes;
     ++intake_.submissions;
     intake_.requests += count;
     std::ranges::move(tasks, std::back_inserter(incoming_));

@@ -39,6 +39,10 @@
 namespace agon::llm {
 
 constexpr int kMaxTopLogprobs = 20;  ///< Alternatives at one place, at most.
+constexpr std::size_t kMaxStopBytes = 4096;
+constexpr std::size_t kMaxLogitBiases = 1024;
+/// Log-probabilities of prompt tokens in one submission, alternatives too.
+constexpr std::size_t kMaxPromptLogprobs = std::size_t{1} << 21U;
 
 /// Continue a prompt. `n` choices are `n` requests of one submission: the prompt is read once all the same.
 struct GenerateRequest {
@@ -178,12 +182,17 @@ struct Refusal {
   Error error = {};
   double retry_after = 0;   ///< Seconds, estimated from what is queued and the speed so far; at least 1.
   std::size_t request = 0;  ///< The one that was wrong.
+  std::string option = {};  ///< Of it, "logit_bias" or "stop"; empty where its text was wrong, or all of it.
 };
 
 struct ServiceOptions {
-  int slots = 16;           ///< Sequences that run at once.
-  int max_queue = 256;      ///< Submissions that wait (one counts until all its requests run).
+  int slots = 16;  ///< Sequences that run at once.
+  /// Submissions that wait (one counts until all its requests run). The last quarter of the places is only
+  /// for clients that have less than a quarter themselves.
+  int max_queue = 256;
   int max_requests = 4096;  ///< Requests of one submission.
+  /// Memory of what waits: more is only taken when nothing waits.
+  std::size_t max_queue_bytes = std::size_t{256} << 20U;
   int cache_tokens = 0;     ///< Positions in the KV cache; 0: four contexts, at least 16,384.
   int prompt_budget = 256;  ///< Prompt tokens of a step.
   int max_context = 0;      ///< Longest sequence; 0: the engine's context.

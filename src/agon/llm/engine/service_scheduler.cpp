@@ -28,6 +28,8 @@ void Service::Scheduler::take_incoming() {
   {
     const std::lock_guard lock(mutex_);
     incoming.swap(incoming_);
+    if (!incoming.empty()) is_idle_ = false;
+    published_.queued += static_cast<int>(incoming.size());
   }
   for (TaskPtr& task : incoming) {
     auto client = std::ranges::find(clients_, task->client, &Client::name);
@@ -39,7 +41,9 @@ void Service::Scheduler::take_incoming() {
 void Service::Scheduler::no_longer_waits(ServiceTask& task) {
   if (task.ran) return;
   task.ran = true;
-  if (--task.ticket->waiting == 0) ++started_;
+  if (--task.ticket->waiting > 0) return;
+  started_.push_back(task.client);
+  started_bytes_ += task.ticket->bytes;
 }
 
 void Service::Scheduler::drop_cancelled() {
@@ -123,6 +127,7 @@ bool Service::Scheduler::waits_for_another(ServiceTask& task) {
 
 bool Service::Scheduler::try_admit(TaskPtr& task) {
   PrefixCache::Match match;
+  task->make_room_for_scores();
   if (task->shares()) {
     match = prefixes_.find(task->reading());
     task->take_scores(match.scores);

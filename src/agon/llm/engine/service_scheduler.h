@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <deque>
 #include <list>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -54,6 +55,8 @@ class Service::Scheduler {
   std::expected<void, Refusal> check_tokens(std::span<const Token> tokens, std::string_view what,
                                             int unread) const;
   double retry_after_locked() const;
+  // Whether there is a place for another submission of this client.
+  bool has_place_locked(const std::string& client) const;
   void loop();
   void start();
   void publish();
@@ -103,7 +106,9 @@ class Service::Scheduler {
   std::deque<TaskPtr> returned_;  // that ran and had to make room, the oldest first
   std::vector<TaskPtr> running_;  // the oldest first
   std::uint64_t cancellations_seen_ = 0, age_ = 0;
-  int started_ = 0;          // submissions of which nothing waits any more, since the last publish()
+  // Of submissions of which nothing waits any more, since the last publish(): whose, and what they took.
+  std::vector<std::string> started_;
+  std::size_t started_bytes_ = 0;
   double mean_seconds_ = 0;  // that a request runs, smoothed
   ServiceStats counted_;
   BatchResult result_;
@@ -115,6 +120,8 @@ class Service::Scheduler {
   std::vector<TaskPtr> incoming_;
   ServiceStats published_, intake_;
   int waiting_submissions_ = 0;
+  std::map<std::string, int, std::less<>> waiting_of_;  // by client, those that have any
+  std::size_t waiting_bytes_ = 0;
   double published_mean_ = 0;
   bool draining_ = false, stop_ = false, is_idle_ = true;
   std::thread thread_;

@@ -97,12 +97,14 @@ void Service::Scheduler::claim_pages() {
   for (std::size_t i = 0; i < running_.size(); ++i) {
     const ServiceTask& task = *running_[i];
     while (true) {
-      // Asked for again each time: a page that a kept prefix no longer shares need not be copied.
+      // Asked for again each time: a page that a kept prefix, or a request that gave its pages back, no
+      // longer shares need not be copied.
       const int needed = cache_.pages_for(task.sequence, task.granted);
       if (prefixes_.make_room(claimed + needed)) {
         claimed += needed;
         break;
       }
+      if (cache_.pages_for(task.sequence, task.granted) < needed) continue;
       AGON_CHECK(running_.size() > 1);
       const bool itself = running_.size() - 1 == i;
       give_back(running_.size() - 1);

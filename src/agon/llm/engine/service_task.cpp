@@ -19,8 +19,13 @@ std::string repaired(std::string text) {
 
 }  // namespace
 
-Ticket::State::State(std::size_t requests, std::shared_ptr<std::atomic<std::uint64_t>> counter)
-    : unfinished(requests), cancelled(requests), cancellations(std::move(counter)), waiting(requests) {}
+Ticket::State::State(std::size_t requests, std::shared_ptr<std::atomic<std::uint64_t>> counter,
+                     std::size_t its_bytes)
+    : unfinished(requests),
+      cancelled(requests),
+      cancellations(std::move(counter)),
+      bytes(its_bytes),
+      waiting(requests) {}
 
 void Ticket::State::push(Event event) {
   {
@@ -95,7 +100,6 @@ ServiceTask::ServiceTask(const Engine& engine, ServiceRequest its_request, std::
       score_end = end;
       next_row = 0;
       top = it->prompt_logprobs > 1 ? it->prompt_logprobs : 0;
-      tops.resize(top > 0 ? tokens.size() : 0);
     }
     sampler_.emplace(it->sampler);
     for (const Token token : tokens) sampler_->accept_prompt(token);
@@ -117,7 +121,6 @@ ServiceTask::ServiceTask(const Engine& engine, ServiceRequest its_request, std::
     stop_layer = embed.layer < 0 ? all_layers : embed.layer;
     next_row = embed.pooling == Pooling::kMean ? 0 : end - 1;
   }
-  if (wants_scores()) scores.resize(tokens.size());
   usage.prompt_tokens = static_cast<int>(tokens.size());
 }
 
@@ -128,6 +131,13 @@ int ServiceTask::to_come(int ahead) const {
   // The last token that is drawn is not read.
   if (it->max_tokens) left = std::min(left, *it->max_tokens - usage.generated_tokens - 1);
   return std::clamp(left, 0, ahead);
+}
+
+void ServiceTask::make_room_for_scores() {
+  if (!wants_scores()) return;
+  // What is drawn later has none: of a task that comes back only the tokens of its request count.
+  scores.resize(static_cast<std::size_t>(usage.prompt_tokens));
+  if (top > 0) tops.resize(scores.size());
 }
 
 void ServiceTask::take_scores(std::span<const TokenScore> known) {

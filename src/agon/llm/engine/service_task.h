@@ -22,7 +22,8 @@ namespace agon::llm {
 
 struct Ticket::State {
   /// `cancellations` counts all of a service's, so that it looks at tickets only when there is something new.
-  State(std::size_t requests, std::shared_ptr<std::atomic<std::uint64_t>> cancellations);
+  /// `bytes`: what the submission takes while it waits.
+  State(std::size_t requests, std::shared_ptr<std::atomic<std::uint64_t>> cancellations, std::size_t bytes);
 
   void push(Event event);
   [[nodiscard]] bool is_cancelled(std::size_t request);
@@ -36,6 +37,7 @@ struct Ticket::State {
   bool abandoned = false;       // nobody will read any more
   std::shared_ptr<std::atomic<std::uint64_t>> cancellations;
 
+  const std::size_t bytes;
   std::size_t waiting;  // requests that never ran; for the service's thread only
 };
 
@@ -64,6 +66,8 @@ class ServiceTask {
   [[nodiscard]] bool wants_scores() const { return first_score < score_end; }
   [[nodiscard]] bool is_embedding() const { return stop_layer >= 0; }
 
+  /// Before the first of them comes: one that waits takes no memory for its results.
+  void make_room_for_scores();
   /// Takes over what is known of wanted scores, as far as this leaves no gap: these rows need not be
   /// computed.
   void take_scores(std::span<const TokenScore> known);

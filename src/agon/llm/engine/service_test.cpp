@@ -323,6 +323,50 @@ TEST_F(ServiceTest, AFullQueueRefuses) {
   EXPECT_EQ(service->stats().requests, 7U);
 }
 
+TEST_F(ServiceTest, AClientThatFillsTheQueueLeavesRoomForOthers) {
+  const auto service = Service::create(*engine_, {.slots = 1, .max_queue = 8, .threaded = false}).value();
+  const GenerateRequest request{.prompt = encode("Once"), .max_tokens = 2};
+  std::vector<Ticket> tickets;
+  const auto take = [&](const std::string& client) {
+    auto ticket = service->submit({client, {request}});
+    if (ticket) tickets.push_back(std::move(*ticket));
+    return ticket.has_value();
+  };
+  for (int i = 0; i < 6; ++i) EXPECT_TRUE(take("greedy"));
+  EXPECT_FALSE(take("greedy"));
+  EXPECT_TRUE(take("other"));
+  EXPECT_TRUE(take("other"));
+  EXPECT_FALSE(take("third"));  // now it is full
+  while (service->step()) {
+  }
+  for (int i = 0; i < 6; ++i) EXPECT_TRUE(take("greedy"));
+  EXPECT_FALSE(take("greedy"));
+}
+
+TEST_F(ServiceTest, AQueueIsFullOfLongTextsToo) {
+  // 400 tokens take some 6 KB while they wait.
+  const auto service =
+      Service::create(*engine_, {.slots = 1, .max_queue_bytes = 15'000, .threaded = false}).value();
+  const GenerateRequest request{.prompt = std::vector<Token>(400, 5), .max_tokens = 1};
+  const std::vector<ServiceRequest> four(4, request);
+  std::vector<Ticket> tickets;
+  tickets.push_back(service->submit({"a", four}).value());  // nothing waits: taken however long
+  const auto refused = service->submit({"a", {request}});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, Refusal::Kind::kQueueFull);
+  EXPECT_THAT(refused.error().error.to_string(), HasSubstr("with long texts"));
+  while (service->step()) {
+  }
+  tickets.push_back(service->submit({"a", {request}}).value());
+  tickets.push_back(service->submit({"a", {request}}).value());
+  EXPECT_FALSE(service->submit({"a", {request}}));
+  tickets.clear();  // cancelled: their room is there again
+  while (service->step()) {
+  }
+  tickets.push_back(service->submit({"a", {request}}).value());
+  tickets.push_back(service->submit({"a", {request}}).value());
+}
+
 TEST_F(ServiceTest, ClientsTakeTurns) {
   const auto service = Service::create(*engine_, {.slots = 1, .threaded = false}).value();
   std::vector<std::pair<std::string, Ticket>> tickets;
@@ -495,6 +539,32 @@ TEST_F(ServiceTest, OneRequestMayFillTheWholeCache) {
   }
 }
 
+TEST_F(ServiceTest, BoundsTheLogProbabilitiesOfPromptsInOneSubmission) {
+  const auto service = Service::create(*engine_, {.threaded = false}).value();
+  const GenerateRequest request{
+      .prompt = std::vector<Token>(512, 5), .max_tokens = 0, .prompt_logprobs = kMaxTopLogprobs};
+  const std::size_t most = kMaxPromptLogprobs / (512 * (kMaxTopLogprobs + 1));
+  EXPECT_TRUE(service->submit({"a", std::vector<ServiceRequest>(most, request)}));
+  const auto refused = service->submit({"a", std::vector<ServiceRequest>(most + 1, request)});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().option, "logprobs");
+  EXPECT_THAT(refused.error().error.to_string(), HasSubstr("log-probabilities of prompt tokens"));
+}
+
+// The last page is that of a kept prefix, of which there is no room for a copy: the prefix has to go instead.
+TEST_F(ServiceTest, APromptThatFillsTheWholeCacheMayComeAgain) {
+  const auto service = Service::create(*engine_, {.cache_tokens = 64, .threaded = false}).value();
+  const std::vector<Token> prompt = story_tokens(*engine_, 60);
+  std::vector<Token> first;
+  for (int i = 0; i < 3; ++i) {
+    const std::vector<Outcome> got = run(*service, {GenerateRequest{.prompt = prompt, .max_tokens = 1}});
+    EXPECT_EQ(got[0].finished.reason, FinishReason::kLength);
+    if (i == 0) first = got[0].drawn();
+    EXPECT_EQ(got[0].drawn(), first);
+    EXPECT_EQ(got[0].finished.usage.cached_tokens, i == 0 ? 0 : 59);
+  }
+}
+
 TEST_F(ServiceTest, RefusesWhatIsWrong) {
   const auto service = Service::create(*engine_, {.max_requests = 3, .threaded = false}).value();
   const auto says = [&](std::vector<ServiceRequest> requests) {
@@ -513,6 +583,9 @@ TEST_F(ServiceTest, RefusesWhatIsWrong) {
   EXPECT_THAT(says({GenerateRequest{.prompt = prompt, .sampler = {.top_p = 2}}}), HasSubstr("top-p"));
   EXPECT_THAT(says({GenerateRequest{.prompt = prompt, .sampler = {.logit_bias = {{600, 1}}}}}),
               HasSubstr("600 is no token"));
+  const auto refused = service->submit(
+      {"a", {GenerateRequest{.prompt = prompt, .sampler = {.logit_bias = std::vector<LogitBias>(1025)}}}});
+  EXPECT_EQ(refused.error().option, "logit_bias");
   EXPECT_THAT(says({GenerateRequest{.prompt = prompt, .top_logprobs = 21}}), HasSubstr("0 to 20"));
   EXPECT_THAT(says({GenerateRequest{.prompt = prompt, .prompt_logprobs = -2}}), HasSubstr("0 to 20"));
   EXPECT_THAT(says({GenerateRequest{.prompt = prompt, .max_tokens = -1}}), HasSubstr("max_tokens"));
