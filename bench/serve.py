@@ -7,6 +7,7 @@ All clients are one thread of one process (asyncio), which takes what it needs o
 
 import asyncio
 import json
+import math
 import os
 import random
 import re
@@ -14,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from llm import fetched, llama_python, random_model
@@ -33,6 +35,11 @@ class Figures:
     first: list = field(default_factory=list)  # seconds from a request to its first token
     between: list = field(default_factory=list)  # from a token to the next
 
+    def add(self, more):
+        """The figures of one more round of the same load."""
+        for name in vars(self):
+            setattr(self, name, getattr(self, name) + getattr(more, name))
+
     @staticmethod
     def quantile(values, q):
         values = sorted(values)
@@ -48,8 +55,8 @@ class Figures:
         return self.tokens / self.seconds
 
 
-async def ask(address, body, figures):
-    """One streamed completion over a connection of its own."""
+async def ask(address, body, figures, until):
+    """One streamed completion over a connection of its own; what comes after `until` is not in its rates."""
     begin = time.perf_counter()
     reader, writer = await asyncio.open_connection(*address)
     try:
@@ -72,10 +79,10 @@ async def ask(address, body, figures):
                     now = time.perf_counter()
                     (figures.first if last is None else figures.between).append(now - (begin if last is None else last))
                     last = now
-                    figures.tokens += 1
+                    figures.tokens += now < until
         if not ended:
             raise OSError("the stream broke off")
-        figures.requests += 1
+        figures.requests += time.perf_counter() < until
     finally:
         writer.close()
 
@@ -83,21 +90,22 @@ async def ask(address, body, figures):
 async def load(address, clients, seconds, prompt, tokens, requests=None):
     """`clients` ask again and again for `seconds`, or until `requests` are done in all."""
     figures, begin, asked = Figures(), time.perf_counter(), 0
+    until = math.inf if requests else begin + seconds
 
     async def client(number):
         nonlocal asked
         draw = random.Random(number)
-        while (asked < requests) if requests else (time.perf_counter() - begin < seconds):
+        while (asked < requests) if requests else (time.perf_counter() < until):
             asked += 1
             try:
                 await ask(address, {"model": "bench", "prompt": prompt(draw), "max_tokens": tokens, "temperature": 0.8,
-                                    "seed": asked, "stream": True}, figures)
+                                    "seed": asked, "stream": True}, figures, until)
             except (OSError, ValueError, asyncio.IncompleteReadError) as error:
                 figures.failures.append(str(error))
                 await asyncio.sleep(0.1)
 
     await asyncio.gather(*(client(i) for i in range(clients)))
-    figures.seconds = time.perf_counter() - begin
+    figures.seconds = min(time.perf_counter(), until) - begin
     return figures
 
 
@@ -158,10 +166,10 @@ def speed(options, agon, build, work, table):
     if options.quick:
         shape = ["--layers", 2, "--embedding", 256, "--heads", 4, "--kv-heads", 2, "--feed-forward", 512]
         name, model = "random tiny Q4_0", random_model(build, work, "tiny_Q4_0", *shape, "--format", "Q4_0")
-        seconds, counts, many, soak = 2, (1, 4), 100, 0
+        seconds, rounds, counts, many, soak = 2, 1, (1, 4), 100, 0
     else:
         name, model = "SmolLM2-135M Q4_1", fetched("smollm2")
-        seconds, counts, many, soak = 30, (1, 4, 16, 64), 10000, 600
+        seconds, rounds, counts, many, soak = 40, 4, (1, 4, 16, 64), 10000, 600
     if not model:
         return
     full = not options.quick
@@ -175,40 +183,52 @@ def speed(options, agon, build, work, table):
     print(f"{'':44} {'requests':>8} {'tokens':>9}   {'first token, ms':>15}   {'between, ms':>15}   {'bad':>4}")
     print(f"{'load':44} {'a second':>8} {'a second':>9}   {'p50':>7} {'p99':>7}   {'p50':>7} {'p99':>7}", flush=True)
     prompt, tokens = text_of(64), 48
-    seen, peer = {}, {}
-    with ours() as server:
-        for clients in counts:
-            seen[clients] = server.load(clients, seconds, prompt, tokens)
-            seen[clients].row(f"agon, {clients} clients")
-    if not options.no_peer:
-        python, port = llama_python(build), free_port()
-        # By default a new request ends the one that runs.
-        command = [python, "-m", "llama_cpp.server", "--model", model, "--model_alias", "bench", "--port", port, "--n_threads", threads,
-                   "--n_threads_batch", threads, "--n_ctx", 2048, "--interrupt_requests", "false", "--verbose", "false"]
-        with Running(command, port) as server:
-            for clients in counts:
-                peer[clients] = server.load(clients, seconds, prompt, tokens)
-                peer[clients].row(f"peer, {clients} clients")
     busy = counts[-1] if options.quick else 16
+    system = text_of(300 if options.quick else 1000)(random.Random(0))
+
+    def shared(draw):
+        return system + " " + text_of(8)(draw)
+
+    # Both servers and all loads take turns, round by round, so that other work on the machine slows all of them.
+    seen, peer = ({clients: Figures() for clients in counts} for _ in range(2))
+    with ExitStack() as running:
+        sides = [("agon", running.enter_context(ours()), seen)]
+        if not options.no_peer:
+            port = free_port()
+            # By default a new request ends the one that runs.
+            command = [llama_python(build), "-m", "llama_cpp.server", "--model", model, "--model_alias", "bench", "--port", port,
+                       "--n_threads", threads, "--n_threads_batch", threads, "--n_ctx", 2048, "--interrupt_requests", "false",
+                       "--verbose", "false"]
+            sides.append(("peer", running.enter_context(Running(command, port)), peer))
+        for _ in range(rounds):
+            for clients in counts:
+                for _, server, figures in sides:
+                    figures[clients].add(server.load(clients, seconds / rounds, prompt, tokens))
+        for name, _, figures in sides:
+            for clients in counts:
+                figures[clients].row(f"{name}, {clients} clients")
+        if not options.no_peer:
+            server = sides[1][1]
+            server.load(1, 0, lambda draw: system, 1, requests=1)
+            server.load(busy, seconds, shared, tokens).row(f"peer, {busy} clients, a shared prefix")
     table.line(f"agon, {busy} clients over one, tokens a second", f"{seen[busy].rate / seen[1].rate:.2f} times",
                "5 times or more" if full else None, seen[busy].rate >= 5 * seen[1].rate or not full)
-    if peer:
+    if not options.no_peer:
         ratio = seen[busy].rate / peer[busy].rate if peer[busy].tokens else float("inf")
         table.line(f"agon over peer, {busy} clients, tokens a second", f"{ratio:.2f} times",
                    "4 times or more" if full else None, ratio >= 4 or not full)
 
-    system = text_of(300 if options.quick else 1000)(random.Random(0))
     with ours() as server:
         # The first one reads it; all others find it.
         server.load(1, 0, lambda draw: system, 1, requests=1)
         prefix = server.metric("agon_prompt_tokens_computed_total")
         before = server.metric("agon_prompt_tokens_total")
-        figures = server.load(busy, seconds, lambda draw: system + " " + text_of(8)(draw), tokens)
-        figures.row(f"agon, {busy} clients, a prefix of {prefix:.0f} tokens")
+        figures = server.load(busy, seconds, shared, tokens)
+        figures.row(f"agon, {busy} clients, a shared prefix of {prefix:.0f} tokens")
         asked = server.metric("agon_prompt_tokens_total") - before
         computed = server.metric("agon_prompt_tokens_computed_total") - prefix
         table.line("prompt tokens computed, of those asked", f"{computed:.0f} of {asked:.0f}",
-                   "the prefix only once" if full else None, asked - computed >= 0.98 * figures.requests * prefix or not full)
+                   "the prefix only once" if full else None, asked - computed >= 0.98 * len(figures.first) * prefix or not full)
 
         memory = []
         for _ in range(4):
