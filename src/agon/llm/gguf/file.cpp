@@ -76,8 +76,8 @@ Status File::check_not_truncated() const {
   return state_->map ? state_->map->check_not_truncated() : Status();
 }
 
-void File::drop_pages(const Tensor& tensor) const {
-  if (state_->map) state_->map->drop_pages(tensor.bytes);
+void File::drop_pages(std::span<const std::byte> part) const {
+  if (state_->map) state_->map->drop_pages(part);
 }
 
 }  // namespace agon::gguf

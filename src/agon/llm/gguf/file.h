@@ -88,8 +88,9 @@ class File {
   /// kill the program. The guard of MappedFile covers the moment between this check and the read: it ends
   /// the program with a message.
   [[nodiscard]] Status check_not_truncated() const;
-  /// Tells the kernel that a tensor's pages are not needed any more (after repacking).
-  void drop_pages(const Tensor& tensor) const;
+  /// Tells the kernel that the whole pages inside `part` of a tensor's bytes are not needed any more (after
+  /// repacking).
+  void drop_pages(std::span<const std::byte> part) const;
 
  private:
   struct State;

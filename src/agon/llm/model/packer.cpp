@@ -47,6 +47,15 @@ PackSource source_of(const MatrixView& view) {
           .column_order = {}};
 }
 
+// The bytes of rows [begin, end) of a source, as far as there are so many.
+std::span<const std::byte> rows_of(const PackSource& source, const PackedMatrix& matrix, int begin, int end) {
+  const auto rows = static_cast<std::size_t>(matrix.rows);
+  const std::size_t row_bytes = source.bytes.size() / rows;
+  const std::size_t first = static_cast<std::size_t>(begin),
+                    last = std::min(static_cast<std::size_t>(end), rows);
+  return source.bytes.subspan(first * row_bytes, (last - first) * row_bytes);
+}
+
 // Tells model files apart without reading all of one: names, shapes, places, and the start and end of every
 // tensor.
 std::uint64_t fingerprint(const gguf::File& file) {
@@ -94,13 +103,17 @@ void Packer::pack_all(const gguf::File& file, Team& team) {
   // Pieces left of each tensor, which may feed several matrices (tied output, fused projections).
   std::vector<std::size_t> owner(jobs_.size());
   std::vector<std::atomic<int>> left(jobs_.size());
+  std::vector<char> alone(jobs_.size());  // whether the tensor feeds this matrix only, row after row
   for (std::size_t i = 0; i < jobs_.size(); ++i) {
     reserve_packed(*jobs_[i].matrix);
     const int pieces = (jobs_[i].matrix->panels + kGrain - 1) / kGrain;
     first[i + 1] = first[i] + pieces;
     owner[i] = i;
+    alone[i] = jobs_[i].source.row_order.empty() ? 1 : 0;
     for (std::size_t j = i; j-- > 0;) {
-      if (jobs_[j].tensor == jobs_[i].tensor) owner[i] = j;
+      if (jobs_[j].tensor != jobs_[i].tensor) continue;
+      owner[i] = j;
+      alone[i] = alone[j] = 0;
     }
     left[owner[i]] += pieces;
   }
@@ -111,7 +124,9 @@ void Packer::pack_all(const gguf::File& file, Team& team) {
       const int begin = (piece - first[at]) * kGrain;
       const int end = std::min(begin + kGrain, job.matrix->panels);
       for (int panel = begin; panel < end; ++panel) pack_panel(job.source, panel, *job.matrix);
-      if (--left[owner[at]] == 0) file.drop_pages(*job.tensor);
+      // Bit by bit, for a vocabulary may be most of a file. What others read too, or in another order, waits.
+      if (alone[at]) file.drop_pages(rows_of(job.source, *job.matrix, begin * kPanelRows, end * kPanelRows));
+      if (--left[owner[at]] == 0) file.drop_pages(job.tensor->bytes);
     }
   });
 }
