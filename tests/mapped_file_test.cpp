@@ -14,7 +14,10 @@
 #include <cstring>
 #include <functional>
 
+#include "agon/llm/engine/embedding.h"
+#include "agon/llm/engine/engine.h"
 #include "agon/llm/gguf/dequantize.h"
+#include "agon/llm/gguf/random_model.h"
 #include "agon/llm/gguf/writer.h"
 #include "sanitized.h"
 #include "temp_folder.h"
@@ -122,6 +125,25 @@ TEST(MappedFile, AModelThatIsCutWhileItIsReadEndsWithAMessage) {
   ASSERT_TRUE(WIFEXITED(end.status)) << end.status;
   EXPECT_EQ(WEXITSTATUS(end.status), 1) << end.said;
   EXPECT_THAT(end.said, testing::EndsWith("m.gguf: was truncated while it was in use\n"));
+}
+
+TEST(MappedFile, PackedWeightsThatAreCutWhileTheyAreReadEndWithAMessage) {
+  const TempFolder folder;
+  gguf::RandomModelOptions shape{};
+  shape.feed_forward = 4096;
+  ASSERT_TRUE(gguf::random_model(shape)->write(folder / "m.gguf"));
+  const auto pass = [&](bool cut) -> bool {
+    auto engine = llm::Engine::open(folder / "m.gguf", {.threads = 1, .packed_path = folder / "m.packed"});
+    if (!engine) return false;
+    if (cut && ::truncate((folder / "m.packed").c_str(), 8192) != 0) return false;
+    const std::vector<std::vector<llm::Token>> texts = {{1, 2, 3}};
+    return llm::embed(**engine, texts, -1, llm::Pooling::kMean).has_value();
+  };
+  ASSERT_TRUE(pass(false));
+  const End end = in_child([&] { ::_exit(pass(true) ? 3 : 4); });
+  ASSERT_TRUE(WIFEXITED(end.status)) << end.status;
+  EXPECT_EQ(WEXITSTATUS(end.status), 1) << end.said;
+  EXPECT_THAT(end.said, testing::EndsWith("m.packed: was truncated while it was in use\n"));
 }
 
 // A bus error elsewhere is not ours: it ends the program as it would have without us. (Sanitizers have a

@@ -58,8 +58,9 @@ class Lines {
 
 class Chat {
  public:
-  Chat(llm::Engine& engine, llm::Session session, const ChatCommand& command, bool talks)
-      : engine_(engine), session_(std::move(session)), command_(command), talks_(talks) {
+  /// `room`: positions of the session.
+  Chat(llm::Engine& engine, llm::Session session, int room, const ChatCommand& command, bool talks)
+      : engine_(engine), session_(std::move(session)), room_(room), command_(command), talks_(talks) {
     reset();
   }
 
@@ -84,7 +85,7 @@ class Chat {
   Result<std::string> answer() {
     AGON_ASSIGN(std::vector<llm::Token> tokens, engine_.encode_chat(messages_));
     // With --truncate the oldest exchanges are forgotten, whole ones, while anything of them is left.
-    const auto limit = static_cast<std::size_t>(engine_.context()) * 3 / 4;
+    const auto limit = static_cast<std::size_t>(room_) * 3 / 4;
     while (command_.sampling.truncate && tokens.size() > limit && forget_oldest()) {
       AGON_ASSIGN(tokens, engine_.encode_chat(messages_));
     }
@@ -104,7 +105,7 @@ class Chat {
     AGON_TRY(print("\n"));
     if (talks_ && result->reason == llm::StopReason::kInterrupted) fmt::print(stderr, "(stopped)\n");
     if (result->reason == llm::StopReason::kContext)
-      fmt::print(stderr, "agon: the context of {} tokens is full\n", engine_.context());
+      fmt::print(stderr, "agon: the context of {} tokens is full\n", room_);
     return std::move(result->text);
   }
 
@@ -118,6 +119,7 @@ class Chat {
 
   llm::Engine& engine_;
   llm::Session session_;
+  int room_;
   const ChatCommand& command_;
   bool talks_;
   std::vector<llm::ChatMessage> messages_;
@@ -134,7 +136,7 @@ Status run(ChatCommand c) {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   if (talks) fmt::print(stderr, "/reset begins anew, /exit or Ctrl-D leaves, Ctrl-C stops an answer\n");
-  Chat chat(*engine, std::move(session), c, talks);
+  Chat chat(*engine, std::move(session), room, c, talks);
   Lines lines;
   std::string line;
   for (;;) {

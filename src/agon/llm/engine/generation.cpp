@@ -217,11 +217,11 @@ Result<ScoreRequest> continue_prompt(const Engine& engine, std::string_view prom
                                      std::string_view continuation, TooLong too_long) {
   if (continuation.empty()) return fail("an empty continuation has no log-probability");
   const Tokenizer& tokenizer = engine.tokenizer();
-  const std::vector<Token> start = tokenizer.encode(prompt, {.add_special = true, .parse_special = true});
+  const std::vector<Token> start = tokenizer.encode(prompt, {.add_end = false, .parse_special = true});
   ScoreRequest request;
   request.first = static_cast<int>(start.size());
   request.tokens =
-      tokenizer.encode(std::string(prompt) += continuation, {.add_special = true, .parse_special = true});
+      tokenizer.encode(std::string(prompt) += continuation, {.add_end = false, .parse_special = true});
   const bool kept =
       request.tokens.size() > start.size() && std::equal(start.begin(), start.end(), request.tokens.begin());
   if (!kept) {

@@ -28,7 +28,7 @@ constexpr Token kBad = 400;  // the token whose embedding is spoilt
 /// A random model some of whose tensors are changed, in a file that is removed at the end.
 class SpoiltFile {
  public:
-  SpoiltFile(const std::string& format, const Edit& edit) {
+  SpoiltFile(const std::string& format, const Edit& edit, int embedding = 64) {
     static int number = 0;
     path_ = (std::filesystem::temp_directory_path() /
              ("agon_spoilt_" + std::to_string(::getpid()) + "_" + std::to_string(number++) + ".gguf"))
@@ -36,6 +36,7 @@ class SpoiltFile {
     gguf::RandomModelOptions options;
     options.tied = false;
     options.format = format;
+    options.embedding = embedding;
     const std::vector<std::byte> bytes = gguf::random_model(options)->bytes();
     const auto file = gguf::File::parse(bytes, "m");
     gguf::Writer writer;
@@ -50,8 +51,9 @@ class SpoiltFile {
   ~SpoiltFile() { std::filesystem::remove(path_); }
   SpoiltFile(const SpoiltFile&) = delete;
   SpoiltFile& operator=(const SpoiltFile&) = delete;
-  [[nodiscard]] std::unique_ptr<Engine> open(bool exact = false) const {
-    auto engine = Engine::open(path_, {.threads = 2, .exact = exact});
+  [[nodiscard]] std::unique_ptr<Engine> open(bool exact = false,
+                                             std::optional<CacheType> cache_type = {}) const {
+    auto engine = Engine::open(path_, {.threads = 2, .cache_type = cache_type, .exact = exact});
     EXPECT_TRUE(engine) << engine.error().to_string();
     return std::move(*engine);
   }
@@ -142,6 +144,44 @@ TEST(NotFinite, AServiceFailsTheOneRequest) {
     for (std::size_t i = 0; i < 8; ++i) {
       EXPECT_EQ(ends[i].reason == FinishReason::kError, i < 4) << format << ", request " << i;
       EXPECT_THAT(ends[i].message, HasSubstr(i < 4 ? "leave the range of floats" : ""));
+    }
+  }
+}
+
+// Positions before the spoilt one are read in the same pass; what they hold is kept, and serves others.
+TEST(NotFinite, WhatStandsBeforeASpoiltTokenStaysGood) {
+  for (const CacheType type : {CacheType::kF16, CacheType::kBF16, CacheType::kQ8_0, CacheType::kF32}) {
+    for (const std::string format : {"F32", "Q8_0"}) {
+      for (const int place : {13, 15, 17}) {  // in the middle and at the end of what kernels take together
+        const SpoiltFile file(format, spoil_one_token, 128);
+        const auto engine = file.open(false, type);
+        auto service = Service::create(*engine, {.slots = 2, .threaded = false}).value();
+        std::vector<Token> spoilt = text_of(40, 9);
+        const std::vector<Token> shared(spoilt.begin(), spoilt.begin() + place);
+        std::vector<Token> other = shared;
+        for (const Token token : text_of(5, 11)) other.push_back(token);
+        spoilt[static_cast<std::size_t>(place)] = kBad;
+        const auto run = [&](Service& its, const std::vector<Token>& prompt) {
+          auto ticket = its.submit(
+              {"c",
+               {GenerateRequest{.prompt = prompt, .max_tokens = 4, .ignore_end = true, .top_logprobs = 0}}});
+          std::vector<double> logprobs;
+          Finished finished;
+          while (its.step()) {
+          }
+          while (!ticket->finished()) {
+            auto event = ticket->next(std::chrono::seconds(1));
+            if (auto* token = std::get_if<TokenEvent>(&event->what)) logprobs.push_back(token->logprob);
+            if (auto* end = std::get_if<Finished>(&event->what)) finished = *end;
+          }
+          return std::pair(finished, logprobs);
+        };
+        EXPECT_EQ(run(*service, spoilt).first.reason, FinishReason::kError);
+        const auto [end, logprobs] = run(*service, other);
+        EXPECT_EQ(end.reason, FinishReason::kLength) << format << " " << place << ": " << end.message;
+        auto fresh = Service::create(*engine, {.slots = 2, .threaded = false}).value();
+        EXPECT_EQ(run(*fresh, other).second, logprobs) << format << " " << place;
+      }
     }
   }
 }

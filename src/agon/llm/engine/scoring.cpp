@@ -121,8 +121,8 @@ Result<ScoreRequest> make_request(const Engine& engine, std::string_view context
     request.tokens.insert(request.tokens.end(), rest.begin(), rest.end());
     request.first = 1;
   } else {
-    request.tokens = tokenizer.encode(whole);
-    request.first = static_cast<int>(tokenizer.encode(start).size());
+    request.tokens = tokenizer.encode(whole, {.add_end = false});
+    request.first = static_cast<int>(tokenizer.encode(start, {.add_end = false}).size());
   }
   if (request.first >= static_cast<int>(request.tokens.size())) {
     // The continuation melted into the context's last token: score that one.
@@ -141,7 +141,9 @@ Status fit(const Engine& engine, ScoreRequest& request, TooLong too_long) {
   if (too_long == TooLong::kRefuse) return engine.check_length(request.tokens.size() - 1, "the text");
   const std::size_t cut = request.tokens.size() - limit;
   if (static_cast<std::size_t>(request.first) < cut + 1) {
-    return fail("the continuation alone is longer than the context");
+    return fail(fmt::format("the continuation alone has {} tokens, {} more than the context of {}",
+                            request.tokens.size() - static_cast<std::size_t>(request.first),
+                            cut + 1 - static_cast<std::size_t>(request.first), limit - 1));
   }
   request.tokens.erase(request.tokens.begin(), request.tokens.begin() + static_cast<std::ptrdiff_t>(cut));
   request.first -= static_cast<int>(cut);

@@ -9,6 +9,7 @@
 #include "agon/base/random.h"
 #include "agon/llm/engine/embedding.h"
 #include "agon/llm/gguf/random_model.h"
+#include "agon/llm/gguf/writer.h"
 #include "agon/llm/model/reference.h"
 
 namespace agon::llm {
@@ -211,6 +212,44 @@ TEST_F(ScoringTest, PackedFileGivesTheSameBitsAndAStaleOneIsMadeAnew) {
     file.write("another!", 8);  // of another model: made again
   }
   check();
+  // The same tensors under other metadata, which may put rows in another order.
+  const auto source = [&] {
+    std::ifstream file(packed, std::ios::binary);
+    std::string head(24, '\0');
+    file.read(head.data(), 24);
+    return head.substr(16);
+  };
+  const std::string before = source();
+  const auto model = gguf::File::open(path_);
+  gguf::Writer writer;
+  writer.metadata = model->metadata();
+  writer.metadata.set("llama.attention.head_count_kv", std::int64_t{2});
+  writer.metadata.set("general.name", std::string("other"));
+  for (const gguf::Tensor& tensor : model->tensors())
+    writer.add(tensor.name, tensor.type, tensor.shape, {tensor.bytes.begin(), tensor.bytes.end()});
+  ASSERT_TRUE(writer.write(path_ + ".other"));
+  std::filesystem::rename(path_ + ".other", path_);
+  check();
+  EXPECT_NE(source(), before);
+}
+
+// A file that asks for an end behind every text: neither is it scored, nor does it stand before a
+// continuation.
+TEST_F(ScoringTest, TextsThatGoOnHaveNoEnd) {
+  const auto items = [&](Engine& engine) { return make_request(engine, "once upon", " a time").value(); };
+  const ScoreRequest plain = items(*open());
+  const auto model = gguf::File::open(path_);
+  gguf::Writer writer;
+  writer.metadata = model->metadata();
+  writer.metadata.set("tokenizer.ggml.add_eos_token", true);
+  for (const gguf::Tensor& tensor : model->tensors())
+    writer.add(tensor.name, tensor.type, tensor.shape, {tensor.bytes.begin(), tensor.bytes.end()});
+  ASSERT_TRUE(writer.write(path_ + ".other"));
+  std::filesystem::rename(path_ + ".other", path_);
+  const auto ends = open();
+  EXPECT_EQ(ends->tokenizer().encode("once").back(), ends->tokenizer().special().eos);
+  EXPECT_EQ(items(*ends).tokens, plain.tokens);
+  EXPECT_EQ(items(*ends).first, plain.first);
 }
 
 }  // namespace

@@ -200,7 +200,7 @@ struct Attention {
     for (int i = 0; i < length; i += 16) {
       alignas(32) std::uint16_t out[16];
       if (type == CacheType::kF16)
-        L::store_half(out, for_half(L::load(x + i)));
+        L::store_half(out, within(L::load(x + i), kHalfLargest));
       else
         L::store_bf16(out, L::load(x + i));
       for (int j = 0; j < 16; ++j) halves[(i + j) * kPageTokens + slot] = out[j];
@@ -216,27 +216,34 @@ struct Attention {
       return;
     }
     if (type == CacheType::kF32) {
-      std::copy_n(x, length, reinterpret_cast<float*>(page) + static_cast<std::ptrdiff_t>(slot) * length);
+      float* out = reinterpret_cast<float*>(page) + static_cast<std::ptrdiff_t>(slot) * length;
+      for (int i = 0; i < length; i += 16) L::store(out + i, within(L::load(x + i), kBF16Largest));
       return;
     }
     std::uint8_t* out = page + static_cast<std::size_t>(slot) * static_cast<std::size_t>(length) * 2;
     for (int i = 0; i < length; i += 16) {
       if (type == CacheType::kF16)
-        L::store_half(out + 2 * i, for_half(L::load(x + i)));
+        L::store_half(out + 2 * i, within(L::load(x + i), kHalfLargest));
       else
-        L::store_bf16(out + 2 * i, L::load(x + i));
+        L::store_bf16(out + 2 * i, within(L::load(x + i), kBF16Largest));
     }
   }
 
  private:
-  // An infinity in the cache would make NaNs of the weight 0 that queries before it give it.
-  static F for_half(F x) {
-    const F largest = L::set1(-65504);
-    return L::sub(L::zero(), L::max(L::sub(L::zero(), L::max(x, largest)), largest));
+  static constexpr float kHalfLargest = 65504;
+  static constexpr float kBF16Largest =
+      3.3895313892515355e38F;  // which F32 caches keep too: kernels round them
+
+  // An infinity in the cache, or what is no number (which becomes -`largest`), would make NaNs of the weight
+  // 0 that queries before it give it.
+  static F within(F x, float largest) {
+    const F lowest = L::set1(-largest);
+    return L::sub(L::zero(), L::max(L::sub(L::zero(), L::max(x, lowest)), lowest));
   }
   // 32 numbers to bytes by the scale that is stored, so that reading back multiplies by the very same half.
   static _Float16 to_bytes(const float* x, std::int8_t* q) {
-    const F a = L::load(x), b = L::load(x + 16);
+    constexpr float kLargest = 127 * kHalfLargest;  // whose scale is still a half
+    const F a = within(L::load(x), kLargest), b = within(L::load(x + 16), kLargest);
     const auto scale = static_cast<_Float16>(L::largest(L::max(L::abs(a), L::abs(b))) / 127.0F);
     const auto back = static_cast<float>(scale);
     const F inverse = L::set1(back > 0 ? 1.0F / back : 0.0F);

@@ -14,22 +14,21 @@ AlignedBytes::AlignedBytes(std::size_t size) : size_(size) {
   void* map = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (map == MAP_FAILED) throw std::bad_alloc();
   data_ = static_cast<std::uint8_t*>(map);
+  owned_ = true;
   // Streaming weights through 4 KiB pages misses the TLB once a page; advice only, a refusal costs speed
   // alone.
   if (size >= kHugePage) madvise(map, size, MADV_HUGEPAGE);
 }
 
-AlignedBytes AlignedBytes::map(int file, std::size_t offset, std::size_t size) {
+AlignedBytes AlignedBytes::view(std::span<const std::byte> bytes) {
   AlignedBytes result;
-  void* map = mmap(nullptr, size, PROT_READ, MAP_SHARED, file, static_cast<off_t>(offset));
-  if (map == MAP_FAILED) return result;
-  result.data_ = static_cast<std::uint8_t*>(map);
-  result.size_ = size;
+  result.data_ = reinterpret_cast<std::uint8_t*>(const_cast<std::byte*>(bytes.data()));
+  result.size_ = bytes.size();
   return result;
 }
 
 AlignedBytes::~AlignedBytes() {
-  if (data_ != nullptr) munmap(data_, size_);
+  if (owned_) munmap(data_, size_);
 }
 
 }  // namespace agon::llm

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <utility>
 
 namespace agon::llm {
@@ -13,13 +14,16 @@ class AlignedBytes {
   AlignedBytes() = default;
   /// Throws std::bad_alloc when the system refuses.
   explicit AlignedBytes(std::size_t size);
-  /// Bytes of an open file from `offset`, a multiple of 4096, to be read only; empty when the system refuses.
-  static AlignedBytes map(int file, std::size_t offset, std::size_t size);
+  /// Bytes of somebody else, to be read only, who keeps them longer than this.
+  static AlignedBytes view(std::span<const std::byte> bytes);
   AlignedBytes(AlignedBytes&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+      : data_(std::exchange(other.data_, nullptr)),
+        size_(std::exchange(other.size_, 0)),
+        owned_(std::exchange(other.owned_, false)) {}
   AlignedBytes& operator=(AlignedBytes&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
+    std::swap(owned_, other.owned_);
     return *this;
   }
   ~AlignedBytes();
@@ -35,6 +39,7 @@ class AlignedBytes {
  private:
   std::uint8_t* data_ = nullptr;
   std::size_t size_ = 0;
+  bool owned_ = false;
 };
 
 }  // namespace agon::llm

@@ -300,6 +300,11 @@ TEST(Rope, OptionsOverrideTheFile) {
   const auto bad = config_of(model, {.rope_factor = 0.0});
   ASSERT_FALSE(bad);
   EXPECT_THAT(bad.error().to_string(), HasSubstr("rope scaling factor is 0"));
+  // Nothing in this file is scaled by a factor, so that one alone would do nothing.
+  const auto alone = config_of(model, {.rope_factor = 4.0});
+  ASSERT_FALSE(alone);
+  EXPECT_THAT(alone.error().to_string(), HasSubstr("rope scaling factor is 4"));
+  EXPECT_THAT(alone.error().to_string(), HasSubstr("--rope-scaling"));
   EXPECT_FALSE(config_of(model, {.rope_theta = std::nan("")}));
   EXPECT_FALSE(config_of(model, {.rope_original_context = 0}));
 }

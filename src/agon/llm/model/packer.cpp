@@ -1,9 +1,5 @@
 #include "agon/llm/model/packer.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -56,8 +52,8 @@ std::span<const std::byte> rows_of(const PackSource& source, const PackedMatrix&
   return source.bytes.subspan(first * row_bytes, (last - first) * row_bytes);
 }
 
-// Tells model files apart without reading all of one: names, shapes, places, and the start and end of every
-// tensor.
+// Tells model files apart without reading all of one: metadata (which decide the order of rows and columns),
+// names, shapes, places, and pieces of every tensor from its start to its end.
 std::uint64_t fingerprint(const gguf::File& file) {
   std::string facts;
   const auto add = [&facts](const void* bytes, std::size_t count) {
@@ -65,13 +61,24 @@ std::uint64_t fingerprint(const gguf::File& file) {
   };
   const std::uint64_t size = file.size();
   add(&size, sizeof size);
+  // Of metadata what is short: long lists are the tokenizer's.
+  for (const auto& [key, value] : file.metadata().entries()) {
+    add(key.data(), key.size());
+    if (const auto* text = std::get_if<std::string>(&value)) add(text->data(), text->size());
+    if (const auto* number = std::get_if<std::int64_t>(&value)) add(number, sizeof *number);
+    if (const auto* flag = std::get_if<bool>(&value)) add(flag, sizeof *flag);
+    if (const auto* number = std::get_if<double>(&value)) add(number, sizeof *number);
+    if (const auto* numbers = std::get_if<gguf::Integers>(&value))
+      add(numbers->data(), numbers->size() * sizeof((*numbers)[0]));
+  }
   for (const gguf::Tensor& tensor : file.tensors()) {
     add(tensor.name.data(), tensor.name.size());
     add(&tensor.type, sizeof tensor.type);
     add(tensor.shape.data(), tensor.shape.size() * sizeof(std::uint64_t));
-    const std::size_t part = std::min<std::size_t>(tensor.bytes.size(), 512);
-    add(tensor.bytes.data(), part);
-    add(tensor.bytes.data() + tensor.bytes.size() - part, part);
+    constexpr std::size_t kPieces = 16, kPiece = 128;
+    const std::size_t piece = std::min(tensor.bytes.size(), kPiece), rest = tensor.bytes.size() - piece;
+    for (std::size_t i = 0; i < kPieces; ++i) add(tensor.bytes.data() + rest / (kPieces - 1) * i, piece);
+    add(tensor.bytes.data() + rest, piece);
   }
   return hash64(facts);
 }
@@ -89,12 +96,15 @@ void Packer::add(const MatrixView& view, PackedMatrix& matrix, std::vector<int> 
   jobs_.push_back(std::move(job));
 }
 
-Status Packer::run(const gguf::File& file, Team& team, const std::string& packed_path) {
+Result<std::optional<MappedFile>> Packer::run(const gguf::File& file, Team& team,
+                                              const std::string& packed_path) {
   const std::uint64_t source = packed_path.empty() ? 0 : fingerprint(file);
-  if (!packed_path.empty() && map_all(packed_path, source)) return {};
+  if (!packed_path.empty()) {
+    if (auto map = map_all(packed_path, source)) return map;
+  }
   pack_all(file, team);
-  if (packed_path.empty()) return {};
-  return write_all(packed_path, source);
+  if (!packed_path.empty()) AGON_TRY(write_all(packed_path, source));
+  return std::nullopt;
 }
 
 void Packer::pack_all(const gguf::File& file, Team& team) {
@@ -131,27 +141,25 @@ void Packer::pack_all(const gguf::File& file, Team& team) {
   });
 }
 
-bool Packer::map_all(const std::string& path, std::uint64_t source) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return false;
-  std::uint64_t bytes = kPage;
-  for (const Job& job : jobs_) bytes += to_page(packed_bytes(*job.matrix));
+std::optional<MappedFile> Packer::map_all(const std::string& path, std::uint64_t source) {
+  auto map = MappedFile::open(path);
+  if (!map) return std::nullopt;
+  const std::span<const std::byte> bytes = map->bytes();
+  std::uint64_t size = kPage;
+  for (const Job& job : jobs_) size += to_page(packed_bytes(*job.matrix));
+  if (bytes.size() != size) return std::nullopt;
   Header header{};
-  struct stat facts{};
-  bool fits = ::fstat(descriptor, &facts) == 0 && static_cast<std::uint64_t>(facts.st_size) == bytes &&
-              ::pread(descriptor, &header, sizeof header, 0) == static_cast<ssize_t>(sizeof header) &&
-              std::memcmp(header.magic, kMagic, sizeof kMagic) == 0 && header.layout == kLayout &&
-              header.matrices == jobs_.size() && header.source == source && header.bytes == bytes;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  if (std::memcmp(header.magic, kMagic, sizeof kMagic) != 0 || header.layout != kLayout ||
+      header.matrices != jobs_.size() || header.source != source || header.bytes != size)
+    return std::nullopt;
   std::uint64_t offset = kPage;
   for (const Job& job : jobs_) {
-    if (!fits) break;
-    const std::size_t size = packed_bytes(*job.matrix);
-    job.matrix->data = AlignedBytes::map(descriptor, offset, size);
-    fits = job.matrix->data.size() == size;
-    offset += to_page(size);
+    const std::size_t part = packed_bytes(*job.matrix);
+    job.matrix->data = AlignedBytes::view(bytes.subspan(offset, part));
+    offset += to_page(part);
   }
-  ::close(descriptor);
-  return fits;
+  return std::move(*map);
 }
 
 Status Packer::write_all(const std::string& path, std::uint64_t source) const {

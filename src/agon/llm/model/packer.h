@@ -2,10 +2,12 @@
 // before.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agon/base/error.h"
+#include "agon/base/mapped_file.h"
 #include "agon/llm/gguf/file.h"
 #include "agon/llm/kernels/packed.h"
 #include "agon/llm/kernels/team.h"
@@ -23,8 +25,9 @@ class Packer {
 
   /// Packs everything, and gives the pages of each tensor back to the system as soon as it is done. With
   /// `packed_path`, the packed matrices are mapped from that file if it was made from the same model file by
-  /// the same layout; otherwise they are packed and the file is written. Throws std::bad_alloc.
-  Status run(const gguf::File& file, Team& team, const std::string& packed_path);
+  /// the same layout, which is returned and has to stay as long as they are used; otherwise they are packed
+  /// and the file is written. Throws std::bad_alloc.
+  Result<std::optional<MappedFile>> run(const gguf::File& file, Team& team, const std::string& packed_path);
 
  private:
   struct Job {
@@ -33,7 +36,7 @@ class Packer {
     const gguf::Tensor* tensor;
   };
   void pack_all(const gguf::File& file, Team& team);
-  bool map_all(const std::string& path, std::uint64_t source);
+  [[nodiscard]] std::optional<MappedFile> map_all(const std::string& path, std::uint64_t source);
   [[nodiscard]] Status write_all(const std::string& path, std::uint64_t source) const;
 
   std::vector<Job> jobs_;

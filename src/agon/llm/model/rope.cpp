@@ -84,6 +84,14 @@ Status apply(const ConfigOptions& options, RopeConfig& rope, int& context, const
     return fail(fmt::format("original context of the rope scaling is {} (expected 1 to {})",
                             rope.original_context, kMaxContext),
                 path);
+  if (options.rope_factor && !options.rope_scaling && rope.scaling == Scaling::kNone) {
+    Error error{.message = fmt::format(
+                    "rope scaling factor is {}, and the file has no scaling that takes one", rope.factor)};
+    error.file = path;
+    error.expected = "--rope-scaling too, such as yarn";
+    error.kind = ErrorKind::kUsage;
+    return std::unexpected(std::move(error));
+  }
   if (options.rope_scaling) {
     rope.scaling = *options.rope_scaling;
     rope.divisors.clear();

@@ -92,7 +92,7 @@ Result<std::unique_ptr<Weights>> Weights::load(const gguf::File& file, Team& tea
       to.output_bias = std::move(from.output_bias);
     }
     if (tensors.output) packer.add(tensors.output, weights->output_);
-    AGON_TRY(packer.run(file, team, packed_path));
+    AGON_ASSIGN(weights->packed_, packer.run(file, team, packed_path));
   } catch (const std::bad_alloc&) {
     return fail("not enough memory for the weights", file.path());
   }

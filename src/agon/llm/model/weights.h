@@ -4,11 +4,13 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "agon/base/error.h"
+#include "agon/base/mapped_file.h"
 #include "agon/llm/gguf/file.h"
 #include "agon/llm/kernels/packed.h"
 #include "agon/llm/kernels/team.h"
@@ -57,6 +59,7 @@ class Weights {
 
  private:
   ModelConfig config_;
+  std::optional<MappedFile> packed_;  // in which the matrices lie, if they were packed before
   std::vector<LayerWeights> layers_;
   PackedMatrix output_;
   std::vector<float> output_norm_;

@@ -112,9 +112,9 @@ std::vector<Token> Tokenizer::encode(std::string_view text, const EncodeOptions&
                             scratch, sink);
       after_special = fragment.token != kNoToken;
     }
-    if (options.add_special && word_piece && special.separator != kNoToken) sink.push(special.separator);
-    if (options.add_special && !word_piece && special.add_eos && special.eos != kNoToken)
-      sink.push(special.eos);
+    const bool end = options.add_special && options.add_end;
+    if (end && word_piece && special.separator != kNoToken) sink.push(special.separator);
+    if (end && !word_piece && special.add_eos && special.eos != kNoToken) sink.push(special.eos);
   }
   return tokens;
 }

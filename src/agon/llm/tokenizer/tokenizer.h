@@ -26,6 +26,7 @@ struct SpecialTokens {
 
 struct EncodeOptions {
   bool add_special = true;     ///< Add the BOS/EOS that the file asks for.
+  bool add_end = true;         ///< The EOS or separator of these too; false for a text that goes on.
   bool parse_special = false;  ///< Read "<|im_end|>" in the text as the control token, not as its letters.
 };
 

@@ -214,7 +214,7 @@ TEST(Tokenizer, AbsurdVocabulariesAreErrorsOrHarmless) {
   expect_error("tokenizer.ggml.token_type", gguf::Integers{1, 1}, "2 types for 9 tokens");
   expect_error("tokenizer.ggml.token_type", gguf::Reals{1, 1}, "token_type");
   expect_error("tokenizer.ggml.scores", gguf::Reals{1, 1}, "2 scores for 9 tokens");
-  expect_error("tokenizer.ggml.scores", gguf::Reals(9, std::nan("")), "not a number");
+  expect_error("tokenizer.ggml.scores", gguf::Reals(9, std::nan("")), "the score of token");
   expect_error("tokenizer.ggml.merges", std::string("a b"), "tokenizer.ggml.merges");
   expect_error("tokenizer.ggml.add_bos_token", std::string("yes"), "add_bos_token");
 
@@ -243,6 +243,17 @@ TEST(Tokenizer, AbsurdVocabulariesAreErrorsOrHarmless) {
                              gguf::Integers{3}))
                 .find("special token 0"),
             std::string::npos);
+}
+
+TEST(Tokenizer, RefusesScoresThatNoSumCanHold) {
+  const gguf::Metadata metadata = metadata_of("unigram.gguf");
+  for (const double score : {-HUGE_VAL, HUGE_VAL, 1e39, std::nan("")}) {
+    gguf::Reals scores = *metadata.reals("tokenizer.ggml.scores");
+    scores[5] = score;
+    const auto refused = Tokenizer::read(changed(metadata, "tokenizer.ggml.scores", scores));
+    ASSERT_FALSE(refused) << score;
+    EXPECT_NE(refused.error().to_string().find("the score of token 5 is"), std::string::npos);
+  }
 }
 
 TEST(Tokenizer, SentencePieceWithoutByteTokens) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <set>
 
 #include "agon/llm/tokenizer/byte_text.h"
@@ -14,7 +15,8 @@ namespace {
 
 constexpr std::size_t kMostTokens = std::size_t{1} << 24;
 constexpr std::size_t kLongestToken = std::size_t{1} << 16;
-constexpr std::size_t kMostText = std::size_t{1} << 30;
+// Of all tokens together: trees of them take some 50 times that. 262,144 tokens of real ones have 2 MB.
+constexpr std::size_t kMostText = std::size_t{1} << 25;
 
 std::unexpected<Error> bad(std::string_view key, std::string message, std::string expected = {}) {
   Error error;
@@ -162,8 +164,12 @@ Status Vocabulary::read_scores(const gguf::Metadata& metadata) {
     return bad(kKey, fmt::format("{} scores for {} tokens", count, attributes_.size()), "one a token");
   scores_.resize(attributes_.size());
   for (std::size_t i = 0; i < scores_.size(); ++i) {
-    scores_[i] = reals != nullptr ? float((*reals)[i]) : float((*integers)[i]);
-    if (std::isnan(scores_[i])) return bad(kKey, fmt::format("the score of token {} is not a number", i));
+    const double score = reals != nullptr ? (*reals)[i] : static_cast<double>((*integers)[i]);
+    // With an infinite one no sum of scores could be compared.
+    if (!(std::abs(score) <= static_cast<double>(std::numeric_limits<float>::max())))
+      return bad(kKey, fmt::format("the score of token {} is {}", i, score),
+                 "a number in the range of floats");
+    scores_[i] = static_cast<float>(score);
   }
   return {};
 }

@@ -15,9 +15,10 @@ inline void set_gemma(ModelConfig& config, int large_layers) {
   config.activation = ModelConfig::Activation::kGeluTanh;
   config.post_norms = true;
   config.embedding_scale = static_cast<double>(std::sqrt(static_cast<float>(config.embedding)));
-  const int divisor =
-      config.layer_count() == large_layers ? config.embedding / config.heads : config.key_length;
-  config.attention_scale = 1.0 / std::sqrt(static_cast<double>(divisor));
+  const double divisor = config.layer_count() == large_layers
+                             ? static_cast<double>(config.embedding) / config.heads
+                             : static_cast<double>(config.key_length);
+  config.attention_scale = 1.0 / std::sqrt(divisor);
 }
 
 }  // namespace agon::llm
