@@ -46,16 +46,20 @@ struct Loaded {
 
 const char* const kArchitectures[] = {"llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3"};
 
+/// Blocks of 256 numbers, of which rows have to be a whole number.
+bool wide_blocks(const std::string& format) { return format.contains("_K") || format == "IQ4_XS"; }
+int width(const std::string& format) { return wide_blocks(format) ? 256 : 192; }
+
 /// Small, and awkward in every size: a vocabulary of one and a bit chunks that is no multiple of a panel, an
 /// odd number of panels to the feed-forward, windows shorter than the texts.
 gguf::RandomModelOptions small(const std::string& architecture, const std::string& format) {
   gguf::RandomModelOptions options;
   options.architecture = architecture;
   options.layers = architecture == "gemma3" ? 6 : 2;  // the sixth is the first that sees all
-  options.embedding = 192;
-  options.heads = 6;
+  options.embedding = width(format);
+  options.heads = wide_blocks(format) ? 4 : 6;
   options.kv_heads = 2;
-  options.feed_forward = 224;
+  options.feed_forward = wide_blocks(format) ? 512 : 224;
   options.vocabulary = 1101;
   options.format = format;
   options.window = architecture.starts_with("gemma") || architecture == "phi3" ? 23 : 0;
@@ -349,8 +353,13 @@ TEST_P(EachModel, IsCloseToTheTruth) {
   const double exact = divergence(loaded, tokens, true, CacheType::kF16);
   const double fast = divergence(loaded, tokens, false, CacheType::kF16);
   const double bytes = divergence(loaded, tokens, false, CacheType::kQ8_0);
+  const std::string& format = GetParam().format;
+  EXPECT_EQ(loaded.file->find("blk.0.attn_q.weight") == nullptr
+                ? gguf::type_of_name(format).value()
+                : loaded.file->find("blk.0.attn_q.weight")->type,
+            gguf::type_of_name(format == "Q4_K_M" ? "Q4_K" : format).value());
   // The promises.
-  if (GetParam().format == "F32") {
+  if (format == "F32") {
     EXPECT_LT(divergence(loaded, tokens, false, CacheType::kF32), 1e-7);
   }
   EXPECT_LT(exact, 1e-5);
@@ -378,7 +387,7 @@ TEST_P(EachModel, GivesTheHiddenStatesOfAnyLayer) {
       BatchResult result;
       ASSERT_TRUE(pass.forward.run(batch, result));
       if (first.empty()) first = result.hidden;
-      ASSERT_EQ(first.size(), 30U * 192U);
+      ASSERT_EQ(first.size(), 30U * static_cast<std::size_t>(width(GetParam().format)));
       EXPECT_TRUE(first == result.hidden) << threads << " threads, " << rows << " rows";
     }
     const std::vector<double> hidden = truth->hidden(tokens, layer);
@@ -396,7 +405,9 @@ std::vector<Kind> kinds() {
   std::vector<Kind> all;
   for (const char* architecture : kArchitectures)
     for (const char* format : {"F32", "Q4_0"}) all.push_back({architecture, format});
-  for (const char* format : {"BF16", "Q8_0", "Q5_1", "Q4_K_M"}) all.push_back({"llama", format});
+  for (const char* format : {"F16", "BF16", "Q8_0", "Q4_1", "Q5_0", "Q5_1", "IQ4_NL", "Q4_K_M", "Q2_K",
+                             "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS"})
+    all.push_back({"llama", format});
   return all;
 }
 INSTANTIATE_TEST_SUITE_P(Forward, EachModel, testing::ValuesIn(kinds()),
