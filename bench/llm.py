@@ -32,6 +32,10 @@ def output(command, **environment):
     return json.loads(run.stdout)
 
 
+# What the peer has nothing like.
+OURS = {"layers", "precision"}
+
+
 class Round:
     """Best figures of both sides over some rounds of the same work."""
 
@@ -42,11 +46,11 @@ class Round:
         theirs = [python, ROOT / "bench/peer_llama.py", model, "--threads", threads, "--repeats", repeats]
         for name, value in words.items():
             ours += [f"--{name}", value]
-            if name != "layers":
+            if name not in OURS:
                 theirs += ["--score" if name == "continuations" else f"--{name}", value]
         for _ in range(rounds):
             self.ours.append(output(ours, **({"AGON_CPU": cpu} if cpu else {})))
-            if python and "layers" not in words:
+            if python and not OURS & set(words):
                 self.theirs.append(output(theirs))
 
     def best(self, what):
@@ -163,6 +167,10 @@ def speed(options, agon, build, work, table):
     rates.row(f"{small}, half of its layers, no words", entry["tokens_per_second"], 0, entry["share_of_products"],
               None if options.quick else 1.9, entry["tokens_per_second"] / full["tokens_per_second"])
     rates.row("  the same, all of it", full["tokens_per_second"], 0, full["share_of_products"])
+    exact = round_of(models[small], **sizes, precision="exact")
+    for what, share in (("prompt", "share_of_products"), ("generation", "share_of_bandwidth")):
+        entry, _ = exact.best(what)
+        rates.row(f"{small}, --precision exact, {what}", entry["tokens_per_second"], 0, entry[share])
     if not options.quick:
         on_avx2(rates, build, python, models, threads, sizes, rounds, repeats, agon)
     start_up(table, starts, options.quick)
@@ -173,9 +181,10 @@ def on_avx2(rates, build, python, models, threads, sizes, rounds, repeats, agon)
     peer = llama_avx2_python(build) if python else None
     for name in list(models)[:2]:
         both = Round(agon, peer, models[name], threads, rounds, repeats, cpu="avx2", **sizes)
-        for what, words in (("prompt", f"prompt of {sizes['prompt']}"), ("generation", f"generation of {sizes['generate']}")):
+        for what, words, share in (("prompt", f"prompt of {sizes['prompt']}", "share_of_products"),
+                                   ("generation", f"generation of {sizes['generate']}", "share_of_bandwidth")):
             entry, theirs = both.best(what)
-            rates.row(f"{name}, AVX2, {words}", entry["tokens_per_second"], theirs, None, 1.3)
+            rates.row(f"{name}, AVX2, {words}", entry["tokens_per_second"], theirs, entry[share], 1.3)
 
 
 def more(rates, round_of, path, name, whole, quick):
