@@ -1,9 +1,13 @@
 // The journal on disk: torn, damaged, locked, full.
 #include "agon/llm/remote/journal.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <fstream>
@@ -157,6 +161,40 @@ TEST(Journal, AFullDiskLeavesWhatIsKeptWhole) {
   const auto again = Journal::open(path).value();
   EXPECT_EQ(again->size(), 3U);
   EXPECT_EQ(again->dropped(), 0U);
+}
+
+// Of a file that can only grow a torn line cannot be cut off.
+TEST(Journal, NothingComesBehindATornLine) {
+  const TempFolder folder;
+  const std::string path = folder / "run.journal";
+  const std::string bytes = bytes_of(path, 2);
+  const auto journal = Journal::open(path).value();
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  int flags = 0;
+  const bool can_only_grow = ::ioctl(file, FS_IOC_GETFLAGS, &flags) == 0 &&
+                             ::ioctl(file, FS_IOC_SETFLAGS, &(flags |= FS_APPEND_FL)) == 0;
+  Status torn, after;
+  if (can_only_grow) {
+    const auto previous = std::signal(SIGXFSZ, SIG_IGN);
+    rlimit old{};
+    EXPECT_EQ(::getrlimit(RLIMIT_FSIZE, &old), 0);
+    rlimit low = old;
+    low.rlim_cur = bytes.size() + 50;
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &low), 0);
+    torn = journal->append(key_of(9), result_of(9), {});
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &old), 0);
+    std::signal(SIGXFSZ, previous);
+    after = journal->append(key_of(8), "{}", {});
+    flags &= ~FS_APPEND_FL;
+    EXPECT_EQ(::ioctl(file, FS_IOC_SETFLAGS, &flags), 0);
+  }
+  ::close(file);
+  if (!can_only_grow) GTEST_SKIP() << "this file system or user cannot make a file that only grows";
+  EXPECT_FALSE(torn);
+  ASSERT_FALSE(after);
+  EXPECT_THAT(after.error().to_string(), HasSubstr("takes nothing more"));
+  EXPECT_EQ(read_file(path).value().size(), bytes.size() + 50);
+  EXPECT_EQ(journal->find(key_of(1)).value(), result_of(1));
 }
 
 TEST(Journal, RefusedRepliesAreKeptApart) {
