@@ -1,9 +1,13 @@
 // The journal on disk: torn, damaged, locked, full.
 #include "agon/llm/remote/journal.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <fstream>
@@ -157,6 +161,101 @@ TEST(Journal, AFullDiskLeavesWhatIsKeptWhole) {
   const auto again = Journal::open(path).value();
   EXPECT_EQ(again->size(), 3U);
   EXPECT_EQ(again->dropped(), 0U);
+}
+
+// Of a file that can only grow a torn line cannot be cut off.
+TEST(Journal, NothingComesBehindATornLine) {
+  const TempFolder folder;
+  const std::string path = folder / "run.journal";
+  const std::string bytes = bytes_of(path, 2);
+  const auto journal = Journal::open(path).value();
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  int flags = 0;
+  const bool can_only_grow = ::ioctl(file, FS_IOC_GETFLAGS, &flags) == 0 &&
+                             ::ioctl(file, FS_IOC_SETFLAGS, &(flags |= FS_APPEND_FL)) == 0;
+  Status torn, after;
+  if (can_only_grow) {
+    const auto previous = std::signal(SIGXFSZ, SIG_IGN);
+    rlimit old{};
+    EXPECT_EQ(::getrlimit(RLIMIT_FSIZE, &old), 0);
+    rlimit low = old;
+    low.rlim_cur = bytes.size() + 50;
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &low), 0);
+    torn = journal->append(key_of(9), result_of(9), {});
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &old), 0);
+    std::signal(SIGXFSZ, previous);
+    after = journal->append(key_of(8), "{}", {});
+    flags &= ~FS_APPEND_FL;
+    EXPECT_EQ(::ioctl(file, FS_IOC_SETFLAGS, &flags), 0);
+  }
+  ::close(file);
+  if (!can_only_grow) GTEST_SKIP() << "this file system or user cannot make a file that only grows";
+  EXPECT_FALSE(torn);
+  ASSERT_FALSE(after);
+  EXPECT_THAT(after.error().to_string(), HasSubstr("takes nothing more"));
+  EXPECT_EQ(read_file(path).value().size(), bytes.size() + 50);
+  EXPECT_EQ(journal->find(key_of(1)).value(), result_of(1));
+}
+
+TEST(Journal, RefusedRepliesAreKeptApart) {
+  const TempFolder folder;
+  const std::string path = folder / "run.journal";
+  {
+    const auto journal = Journal::open(path).value();
+    ASSERT_TRUE(journal->refuse(key_of(1), "{\n \"a\": \"x y\"\n}\n", {7, 1, true}));
+    ASSERT_TRUE(journal->append(key_of(2), "{}", {1, 0, true}));
+    EXPECT_FALSE(journal->refuse(key_of(3), "{\"a", {}));
+  }
+  const auto journal = Journal::open(path).value();
+  EXPECT_EQ(journal->size(), 1U);
+  EXPECT_FALSE(journal->contains(key_of(1)));
+  EXPECT_EQ(journal->refused(key_of(1)).value(), "{\"a\":\"x y\"}");
+  EXPECT_EQ(journal->refused(key_of(2)).value(), std::nullopt);
+  EXPECT_EQ(journal->usage().input, 8);
+}
+
+TEST(Journal, WhatIsReadIsCheckedAgain) {
+  const TempFolder folder;
+  const std::string path = folder / "run.journal";
+  const std::string bytes = bytes_of(path, 3);
+  const auto journal = Journal::open(path).value();
+  const std::size_t begin = bytes.rfind(result_of(2));
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(static_cast<std::streamoff>(begin + 3));
+  file.put('?');
+  file.close();
+  EXPECT_THAT(journal->find(key_of(2)).error().to_string(), HasSubstr(path + ": the journal was changed"));
+  EXPECT_EQ(journal->find(key_of(1)).value(), result_of(1));
+}
+
+TEST(Journal, ItemsOfOneReplyAreKeptTogether) {
+  const TempFolder folder;
+  const std::string path = folder / "run.journal";
+  const std::string one_by_one = bytes_of(path, 3);
+  std::filesystem::remove(path);
+  std::vector<Journal::Item> items;
+  for (int i = 0; i < 3; ++i) items.push_back({key_of(i), result_of(i), {10 * i, i, true}});
+  {
+    const auto journal = Journal::open(path).value();
+    ASSERT_TRUE(journal->append(items));
+    EXPECT_EQ(journal->find(key_of(1)).value(), result_of(1));
+  }
+  EXPECT_EQ(read_file(path).value(), one_by_one);
+  // With room for two of them, none is kept.
+  std::filesystem::remove(path);
+  const auto journal = Journal::open(path).value();
+  const auto previous = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit old{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &old), 0);
+  rlimit low = old;
+  low.rlim_cur = one_by_one.size() - 5;
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &low), 0);
+  const Status status = journal->append(items);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &old), 0);
+  std::signal(SIGXFSZ, previous);
+  EXPECT_FALSE(status);
+  EXPECT_EQ(journal->size(), 0U);
+  EXPECT_EQ(read_file(path).value(), one_by_one.substr(0, one_by_one.find('\n') + 1));
 }
 
 }  // namespace

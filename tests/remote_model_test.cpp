@@ -243,6 +243,80 @@ TEST(RemoteModel, StopsBeforeTheBudgetIsExceeded) {
               HasSubstr("the reply has no 'usage', without which a budget cannot be kept"));
 }
 
+// The log-probabilities are missing once they are paid for: they count, and are not paid for again.
+TEST(RemoteModel, RefusedRepliesArePaidForOnce) {
+  const TempFolder folder;
+  TestServer server([](const TestRequest& request) {
+    std::string reply = embedding_answer(request);
+    json body = json::parse(reply.substr(reply.find("\r\n\r\n") + 4));
+    body["model"] = "other";
+    return http(200, body.dump(1));
+  });
+  RemoteOptions options = options_of(server);
+  options.journal = folder / "run.journal";
+  options.budget.max_tokens = 10'000;
+  const std::vector<std::string> text{"a"};
+  std::int64_t paid = 0;
+  {
+    const auto model = open(options);
+    const auto refused = model->embed(text);
+    EXPECT_THAT(refused.error().to_string(), HasSubstr("answered with 'other'"));
+    EXPECT_THAT(refused.error().to_string(), HasSubstr("finished items (0)"));
+    paid = model->session().budget().spent().input;
+    EXPECT_EQ(paid, 10);
+  }
+  {
+    const auto model = open(options);
+    EXPECT_EQ(model->session().budget().spent().input, paid);
+    EXPECT_THAT(model->embed(text).error().to_string(),
+                AllOf(HasSubstr("answered with 'other'"), HasSubstr("the same request is not sent again")));
+  }
+  EXPECT_EQ(server.count(), 1);
+  options.any_name = true;
+  {
+    const auto model = open(options);
+    EXPECT_EQ(model->embed(text).value()[0].values, (std::vector<float>{1, 0.5}));
+    EXPECT_EQ(model->session().budget().spent().input, paid);
+  }
+  EXPECT_EQ(server.count(), 1);
+  EXPECT_EQ(open(options)->session().budget().spent().input, paid);
+}
+
+TEST(RemoteModel, AReplyThatIsCutOffCountsInTheBudget) {
+  TestServer server([](const TestRequest& request) {
+    return request.number == 0 ? http(200, R"({"data":[{)") : embedding_answer(request);
+  });
+  RemoteOptions options = options_of(server);
+  options.budget.max_tokens = 10'000;
+  const auto model = open(options);
+  ASSERT_TRUE(model->embed(std::vector<std::string>{"a"}));
+  EXPECT_EQ(server.count(), 2);
+  const auto bytes = static_cast<std::int64_t>(server.requests()[0].body.size());
+  EXPECT_EQ(model->session().budget().spent().input, (bytes + 1) / 2 + 10);
+}
+
+TEST(RemoteModel, ARunThatFindsNoModelLeavesNoJournal) {
+  const TempFolder folder;
+  TestServer server([](const TestRequest&) { return kNoModels; });
+  RemoteOptions options = options_of(server);
+  options.name = "";
+  options.journal = folder / "run.journal";
+  EXPECT_FALSE(RemoteModel::open(options));
+  EXPECT_FALSE(std::filesystem::exists(options.journal));
+}
+
+TEST(RemoteModel, ABudgetNeedsAnswersOfBoundedLength) {
+  TestServer server([](const TestRequest&) { return http(500, "{}"); });
+  RemoteOptions options = options_of(server);
+  options.budget.max_tokens = 1000;
+  const ModelInput input{"a"};
+  const auto refused = open(options)->generate(std::span(&input, 1), {.max_tokens = 0});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().to_string(), HasSubstr("a budget cannot be kept"));
+  EXPECT_EQ(refused.error().exit_code(), 2);
+  EXPECT_EQ(server.count(), 0);
+}
+
 TEST(RemoteModel, ChoosesByTheFirstTokenOfAnAnswer) {
   const auto answer = [](const json& top) {
     return http(
@@ -332,6 +406,43 @@ TEST(RemoteModel, TheKeyIsInNoJournalAndNoError) {
   EXPECT_THAT(model->embed(std::vector<std::string>{"b"}).error().to_string(),
               AllOf(HasSubstr("you sent [key]"), Not(HasSubstr("secret"))));
   EXPECT_THAT(read_file(options.journal).value(), Not(HasSubstr("secret")));
+}
+
+// What is shown of a server's words is cut: nowhere may that leave the key's beginning.
+TEST(RemoteModel, NoPartOfTheKeyIsLeftWhereAMessageIsCut) {
+  const TempFolder folder;
+  const std::string key_file = folder / "key";
+  ASSERT_TRUE(write_file(key_file, "QQQQ/ZZZZZZZZZZZZZZZZ\n"));
+  std::string body, model;
+  TestServer server([&](const TestRequest& request) {
+    if (model.empty()) return http(400, body);
+    json reply =
+        json::parse(embedding_answer(request).substr(embedding_answer(request).find("\r\n\r\n") + 4));
+    reply["model"] = model;
+    return http(200, reply.dump());
+  });
+  RemoteOptions options = options_of(server);
+  options.key_file = key_file;
+  const auto client = open(options);
+  const auto said = [&] { return client->embed(std::vector<std::string>{"a"}).error().to_string(); };
+  const std::string key = "QQQQ/ZZZZZZZZZZZZZZZZ";
+  for (std::size_t before = 470; before <= 505; ++before) {
+    body = std::string(before, 'x') + key + " is wrong";
+    EXPECT_THAT(said(), Not(HasSubstr("QQ"))) << before;
+    body = json{{"error", {{"message", body}}}}.dump();
+    EXPECT_THAT(said(), Not(HasSubstr("QQ"))) << before;
+  }
+  // Servers may write a slash with a backslash before it. Of white space little is left.
+  body = R"({"error":{"message":")" + std::string(490, 'x') + R"(QQQQ\/ZZZZZZZZZZZZZZZZ"}})";
+  EXPECT_THAT(said(), Not(HasSubstr("QQ")));
+  for (std::size_t before = 1975; before <= 2005; ++before) {
+    body = std::string(before, ' ') + key + " is wrong";
+    EXPECT_THAT(said(), Not(HasSubstr("QQ"))) << before;
+  }
+  for (std::size_t before = 175; before <= 205; ++before) {
+    model = std::string(before, 'x') + key;
+    EXPECT_THAT(said(), AllOf(HasSubstr("answered with"), Not(HasSubstr("QQ")))) << before;
+  }
 }
 
 }  // namespace

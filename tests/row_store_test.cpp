@@ -2,8 +2,9 @@
 #include "agon/preference/features/row_store.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
-#include <filesystem>
+#include <csignal>
 #include <fstream>
 
 #include "agon/base/file.h"
@@ -112,27 +113,88 @@ TEST(RowStore, RefusesOtherRowsAndOtherFiles) {
   EXPECT_FALSE(RowStore::open(folder / "text/rows", "numbers", kWidth));
 }
 
-TEST(RowStore, NoticesEveryDamagedByteOfARow) {
+TEST(RowStore, ADamagedRowIsMissingAndTheOthersAreNot) {
   TempFolder folder;
   const std::string path = folder / "rows";
-  add(*opened(path), {1});
+  add(*opened(path), {1, 2, 3});
   const std::string whole = *read_file(path);
-  for (std::size_t at = whole.size() - kRecord + 8; at < whole.size(); ++at) {
+  const std::size_t second = whole.size() - 2 * kRecord;
+  for (std::size_t at = second; at < second + kRecord; ++at) {
     std::string damaged = whole;
     damaged[at] = static_cast<char>(damaged[at] ^ 4);
     ASSERT_TRUE(write_file(path, damaged));
-    const auto store = opened(path);
-    std::vector<float> out(kWidth);
-    const auto found = store->find(1, out);
-    ASSERT_FALSE(found) << at;
-    EXPECT_EQ(found.error().file, path);
+    {
+      const auto store = opened(path);
+      EXPECT_EQ(store->size(), 2U) << at;
+      EXPECT_FALSE(store->contains(2)) << at;
+      add(*store, {2});
+      for (const std::uint64_t key : {1, 2, 3}) expect_row(*store, key);
+    }
+    const auto again = opened(path);
+    EXPECT_EQ(again->size(), 3U) << at;
+    for (const std::uint64_t key : {1, 2, 3}) expect_row(*again, key);
   }
 }
 
-TEST(RowStore, SaysThatTheDiskIsFull) {
-  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full here";
-  const auto store = RowStore::open("/dev/full", "numbers", kWidth);
-  EXPECT_FALSE(store);
+TEST(RowStore, NoticesWhatIsDamagedWhileItIsOpen) {
+  TempFolder folder;
+  const std::string path = folder / "rows";
+  const auto store = opened(path);
+  add(*store, {1});
+  std::string damaged = *read_file(path);
+  damaged.back() = static_cast<char>(damaged.back() ^ 4);
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file << damaged << std::flush;
+  std::vector<float> out(kWidth);
+  const auto found = store->find(1, out);
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().file, path);
+}
+
+// A later row of the same key takes the place of an earlier one, unless it is damaged.
+TEST(RowStore, AnEarlierRowStandsInForADamagedOne) {
+  TempFolder folder;
+  const std::string path = folder / "rows";
+  {
+    const auto first = opened(path), second = opened(path);
+    add(*first, {1});
+    add(*second, {1});
+  }
+  std::string damaged = *read_file(path);
+  damaged.back() = static_cast<char>(damaged.back() ^ 4);
+  ASSERT_TRUE(write_file(path, damaged));
+  expect_row(*opened(path), 1);
+}
+
+// The bound on a file's size stands for the disk's.
+TEST(RowStore, AFullDiskLeavesWhatIsKeptWhole) {
+  TempFolder folder;
+  const std::string path = folder / "rows";
+  const auto store = opened(path);
+  add(*store, {1});
+  const std::string before = *read_file(path);
+  const auto previous = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit old{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &old), 0);
+  rlimit low = old;
+  low.rlim_cur = before.size() + kRecord + 5;  // of two rows one, and a piece of the other
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &low), 0);
+  const Status full = store->append(std::vector<std::uint64_t>{2, 3}, std::vector<float>(2 * kWidth));
+  const auto no_header = RowStore::open(folder / "other", std::string(200, 'x'), kWidth);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &old), 0);
+  std::signal(SIGXFSZ, previous);
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().file, path);
+  EXPECT_EQ(full.error().message, "cannot add to the cache: File too large");
+  EXPECT_EQ(*read_file(path), before);
+  EXPECT_FALSE(store->contains(2));
+  ASSERT_FALSE(no_header);
+  EXPECT_EQ(no_header.error().file, folder / "other");
+  EXPECT_EQ(*read_file(folder / "other"), "");
+  // With room again both go on.
+  add(*store, {2, 3});
+  for (const std::uint64_t key : {1, 2, 3}) expect_row(*opened(path), key);
+  EXPECT_TRUE(RowStore::open(folder / "other", std::string(200, 'x'), kWidth));
 }
 
 }  // namespace

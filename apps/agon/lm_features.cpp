@@ -58,6 +58,25 @@ std::string cache_folder(const std::string& option) {
   return {};
 }
 
+/// Where a run without an output file keeps what it paid for: a journal in the cache's folder. Its name is
+/// made of what is asked and of which files, so that runs of other settings or files have others, and the
+/// same command finds its own again.
+Result<std::string> journal_in_cache(const CLI::App& app, const AnswerSpec& spec,
+                                     const std::string& served_name, const std::string& folder) {
+  std::string run =
+      fmt::format("{}\n{}\n{}\n{}\n{} {}", app.get_name(), spec.location, served_name,
+                  fmt::join(spec.blocks, ","), spec.budget.prompt_tokens, spec.budget.answer_tokens);
+  for (const CLI::Option* option : app.get_options([](const CLI::Option* o) { return o->get_positional(); }))
+    for (const std::string& file : option->results()) {
+      std::error_code none;
+      run += "\n" + std::filesystem::absolute(file, none).string();
+    }
+  std::error_code made;
+  std::filesystem::create_directories(folder, made);
+  if (made) return fail("cannot make the folder of the cache: " + made.message(), folder);
+  return fmt::format("{}/remote-{}.journal", folder, sha256_hex(run).substr(0, 16));
+}
+
 Result<std::unique_ptr<AnswerReader>> open_reader(const CLI::App& app, const LmFeatureOptions& options,
                                                   AnswerSpec spec, int threads, const std::string& output,
                                                   std::string file_key = {}) {
@@ -66,6 +85,14 @@ Result<std::unique_ptr<AnswerReader>> open_reader(const CLI::App& app, const LmF
   if (llm::is_url(spec.location)) {
     RemoteCommandOptions remote = options.remote;
     if (remote.remote.name.empty()) remote.remote.name = spec.served_name;
+    std::string& journal = remote.remote.journal;
+    if (journal.empty()) journal = journal_beside(output);
+    if (const std::string folder = cache_folder(options.cache); journal.empty() && !folder.empty()) {
+      AGON_ASSIGN(journal, journal_in_cache(app, spec, remote.remote.name, folder));
+    }
+    if (journal.empty() && (remote.max_tokens_total || remote.max_cost))
+      return wrong_call("a budget without a place to keep what it paid for",
+                        "--journal FILE, or a folder for --lm-cache");
     AGON_ASSIGN(auto opened, open_remote(remote, spec.location, output));
     spec.served_name = opened->session().name();
     model = std::move(opened);
@@ -82,6 +109,20 @@ std::unexpected<Error> another_model(const std::string& location, const std::str
       Error{.message = "this is not the language model that the predictor was trained with",
             .file = location,
             .expected = expected});
+}
+
+/// A predictor may come from anybody. Where texts and a key go is not for it to say, unless that is this
+/// machine.
+Status check_place_of_predictor(const std::string& url, const std::string& predictor) {
+  AGON_ASSIGN(const llm::BaseUrl place, llm::parse_base_url(url));
+  if (place.loopback) return {};
+  return std::unexpected(Error{
+      .message = fmt::format("the predictor asks for the language model at {}, which is another machine: "
+                             "the votes' texts, and a key, would be sent there",
+                             place.text),
+      .file = predictor,
+      .expected = fmt::format("--lm {} if that is meant", place.text),
+      .kind = ErrorKind::kUsage});
 }
 
 /// The file with these bytes; files of the right name are looked at where people put them.
@@ -173,6 +214,8 @@ Result<std::shared_ptr<AnswerReader>> attach_lm(const CLI::App& app, PreferenceM
   std::string found_key;  // of a file that was found by its hash
   if (!o.model.empty()) {
     spec.location = o.model;
+  } else if (llm::is_url(spec.location)) {
+    AGON_TRY(check_place_of_predictor(spec.location, path));
   } else if (!spec.is_remote()) {
     AGON_ASSIGN(spec.location, find_file(spec, path));
     found_key = wanted;

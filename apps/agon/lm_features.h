@@ -34,14 +34,16 @@ void add_lm_options(CLI::App& app, LmFeatureOptions& options);
 /// What only training chooses: `--lm-blocks` and so on.
 void add_lm_training_options(CLI::App& app, LmFeatureOptions& options);
 
-/// The reader that training asks for; null without `--lm`. `output` is what a journal may lie beside.
+/// The reader that training asks for; null without `--lm`. `output` is what a journal may lie beside; where
+/// nothing can, it lies in the folder of `--lm-cache`.
 [[nodiscard]] Result<std::unique_ptr<AnswerReader>> open_lm(const CLI::App& app,
                                                             const LmFeatureOptions& options, int threads,
                                                             const std::string& output);
 
 /// Gives a predictor the language model that it was trained with: `--lm`, or the same file where it was at
-/// training, beside the predictor, in this folder or in models/. Nothing for a predictor that needs none;
-/// then `--lm` is an Error. `path` is the predictor's.
+/// training, beside the predictor, in this folder or in models/. The URL that a predictor holds is used only
+/// when it is this machine's; another is an Error that asks for `--lm`. Nothing for a predictor that needs
+/// none; then `--lm` is an Error. `path` is the predictor's.
 [[nodiscard]] Result<std::shared_ptr<AnswerReader>> attach_lm(const CLI::App& app, PreferenceModel& model,
                                                               const std::string& path,
                                                               const LmFeatureOptions& options, int threads,

@@ -96,19 +96,22 @@ Status check_remote_call(const CLI::App& app, const std::string& model,
   return {};
 }
 
+std::string journal_beside(const std::string& output) {
+  if (output.empty() || output == "-") return {};
+  std::error_code none;
+  const auto kind = std::filesystem::status(output, none).type();
+  const bool is_file =
+      kind == std::filesystem::file_type::not_found || kind == std::filesystem::file_type::regular;
+  return is_file ? output + ".journal" : std::string();
+}
+
 Result<std::unique_ptr<llm::RemoteModel>> open_remote(const RemoteCommandOptions& o, const std::string& url,
                                                       const std::string& output) {
   llm::RemoteOptions options = o.remote;
   options.url = url;
   options.budget.max_tokens = o.max_tokens_total;
   options.budget.max_cost = o.max_cost;
-  // Nothing lies beside a pipe or a device.
-  std::error_code none;
-  const auto kind = std::filesystem::status(output, none).type();
-  const bool is_file =
-      kind == std::filesystem::file_type::not_found || kind == std::filesystem::file_type::regular;
-  if (options.journal.empty() && !output.empty() && output != "-" && is_file)
-    options.journal = output + ".journal";
+  if (options.journal.empty()) options.journal = journal_beside(output);
   if (options.journal.empty() && (o.max_tokens_total || o.max_cost))
     return wrong_call("a budget without a place to keep what it paid for", "-o OUT or --journal FILE");
   return llm::RemoteModel::open(options);

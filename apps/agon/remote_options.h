@@ -30,6 +30,9 @@ void add_remote_options(CLI::App& app, RemoteCommandOptions& options, const char
 [[nodiscard]] Status check_remote_call(const CLI::App& app, const std::string& model,
                                        const std::vector<std::string>& local);
 
+/// "OUTPUT.journal"; empty for standard output, pipes and devices, beside which nothing lies.
+[[nodiscard]] std::string journal_beside(const std::string& output);
+
 /// The remote model that a URL names. Without `--journal` finished items are kept in "OUTPUT.journal"; an
 /// output to standard output has none. A budget needs a journal.
 [[nodiscard]] Result<std::unique_ptr<llm::RemoteModel>> open_remote(const RemoteCommandOptions& options,

@@ -251,6 +251,10 @@ Result<std::vector<Answer>> RemoteModel::generate(std::span<const ModelInput> in
                                                   const GenerateSettings& settings,
                                                   const Progress& progress) {
   if (settings.truncate) return cannot("a remote model does not cut prompts: they go to the server whole");
+  if (settings.max_tokens <= 0 && session_->budget().is_limited())
+    return std::unexpected(Error{.message = "a budget cannot be kept when an answer may be of any length",
+                                 .expected = "--max-tokens N from 1",
+                                 .kind = ErrorKind::kUsage});
   if (!settings.sampler.logit_bias.empty())
     return cannot("a remote model's tokens have no known numbers to bias");
   const Forgetting forgetting(*session_);

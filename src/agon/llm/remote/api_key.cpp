@@ -19,6 +19,13 @@ Result<ApiKey> ApiKey::checked(std::string text, const std::string& where) {
 }
 
 Result<ApiKey> ApiKey::from_environment(const std::string& name, bool optional) {
+  const auto in_name = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  if (name.empty() || (name[0] >= '0' && name[0] <= '9') || !std::ranges::all_of(name, in_name))
+    return std::unexpected(Error{.message = "--key-env: what was given is no name of an environment variable",
+                                 .expected = "the variable's name (letters, digits, _), not the key itself",
+                                 .kind = ErrorKind::kUsage});
   const char* value = std::getenv(name.c_str());
   if (value == nullptr || *value == '\0') {
     if (optional) return ApiKey();

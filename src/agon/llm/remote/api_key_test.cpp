@@ -28,6 +28,17 @@ TEST(ApiKey, FromTheEnvironment) {
               HasSubstr("AGON_TEST_KEY is not set"));
 }
 
+TEST(ApiKey, AKeyInPlaceOfItsVariablesNameIsNotShown) {
+  for (const char* name : {"sk-secret", "", "9secret", "sec ret", "secret=",
+                           "s\xC3\xA9"
+                           "cret"}) {
+    const auto refused = ApiKey::from_environment(name, false);
+    ASSERT_FALSE(refused) << name;
+    EXPECT_EQ(refused.error().exit_code(), 2);
+    EXPECT_THAT(refused.error().to_string(), AllOf(HasSubstr("--key-env"), Not(HasSubstr("cret"))));
+  }
+}
+
 TEST(ApiKey, FromTheFirstLineOfAFile) {
   const std::string path =
       (std::filesystem::temp_directory_path() / ("agon_key_" + std::to_string(::getpid()))).string();

@@ -13,11 +13,13 @@ double Budget::cost_of(std::int64_t input, std::int64_t output) const {
          1e6;
 }
 
+double Budget::tokens_a_byte() const {
+  return seen_bytes_ > 0 ? static_cast<double>(seen_tokens_) / static_cast<double>(seen_bytes_) : 0.5;
+}
+
 std::int64_t Budget::input_tokens(const Estimate& request) const {
-  const double rate =
-      seen_bytes_ > 0 ? static_cast<double>(seen_tokens_) / static_cast<double>(seen_bytes_) : 0.5;
   return static_cast<std::int64_t>(
-      std::ceil(rate * static_cast<double>(request.input_bytes + flying_bytes_)));
+      std::ceil(tokens_a_byte() * static_cast<double>(request.input_bytes + flying_bytes_)));
 }
 
 bool Budget::within_tokens(const Estimate& request) const {
@@ -46,6 +48,13 @@ void Budget::end(const Estimate& request, const TokenUsage& usage) {
   add(usage);
   seen_bytes_ += request.input_bytes;
   seen_tokens_ += usage.input;
+}
+
+void Budget::lose(const Estimate& request) {
+  if (!is_limited()) return;
+  const double rate = tokens_a_byte();
+  add({static_cast<std::int64_t>(std::ceil(rate * static_cast<double>(request.input_bytes))),
+       request.output_tokens, true});
 }
 
 void Budget::add(const TokenUsage& usage) {

@@ -33,6 +33,9 @@ class Budget {
   void begin(const Estimate& request);
   /// The request came back (`usage` as its reply says, nothing spent when it failed).
   void end(const Estimate& request, const TokenUsage& usage);
+  /// A reply to a request was lost in part, and the request goes out again: what it took is not known, and
+  /// its estimate counts as spent.
+  void lose(const Estimate& request);
   /// Nothing is in flight (any more).
   void settle() { flying_bytes_ = 0, flying_output_ = 0; }
   /// Spent earlier.
@@ -47,6 +50,7 @@ class Budget {
   [[nodiscard]] std::string bound(const Estimate& request) const;
 
  private:
+  [[nodiscard]] double tokens_a_byte() const;
   [[nodiscard]] double cost_of(std::int64_t input, std::int64_t output) const;
   [[nodiscard]] std::int64_t input_tokens(const Estimate& request) const;
   [[nodiscard]] bool within_tokens(const Estimate& request) const;

@@ -31,6 +31,17 @@ TEST(Budget, CountsWhatIsInFlight) {
   EXPECT_TRUE(budget.allows({280, 0}));
 }
 
+TEST(Budget, ALostReplyCountsAsItsEstimate) {
+  Budget budget({.max_tokens = 100});
+  budget.begin({100, 10});
+  budget.lose({100, 10});
+  EXPECT_EQ(budget.spent().input, 50);
+  EXPECT_EQ(budget.spent().output, 10);
+  budget.settle();
+  EXPECT_TRUE(budget.allows({80, 0}));
+  EXPECT_FALSE(budget.allows({82, 0}));
+}
+
 TEST(Budget, PricesAreForAMillion) {
   Budget budget({.max_cost = 1.0, .price_in = 0.5, .price_out = 2.0});
   budget.add({1'000'000, 100'000, true});

@@ -118,11 +118,17 @@ class Run {
         return;
       }
       ++transfer->tries;
-      ++sent_;
       transfer->epoch = window_.epoch();
       CURL* const easy = transfer->easy.get();
+      // A transfer that curl does not know would be waited for without an end.
+      if (const CURLMcode code = curl_multi_add_handle(multi_, easy); code != CURLM_OK) {
+        failure_ = Failure{
+            Error{.message = fmt::format("libcurl does not take a request: {}", curl_multi_strerror(code))},
+            transfer->id};
+        return;
+      }
+      ++sent_;
       running_.emplace(easy, std::move(transfer));
-      curl_multi_add_handle(multi_, easy);
     }
   }
 
@@ -283,10 +289,11 @@ Error HttpClient::error_of(const std::string& path, const HttpReply& reply) cons
   const std::string place = state_->url.text + path;
   std::string message;
   if (reply.status >= 300 && reply.status < 400) {
-    message = fmt::format("{}: status {}: redirects are not followed{}", place, reply.status,
-                          reply.location.empty() ? "" : "; it points to " + shown(reply.location));
+    message =
+        fmt::format("{}: status {}: redirects are not followed{}", place, reply.status,
+                    reply.location.empty() ? "" : "; it points to " + shown(reply.location, state_->key));
   } else {
-    const std::string said = error_text(reply.body);
+    const std::string said = error_text(reply.body, state_->key);
     message = fmt::format("{}: status {}{}{}", place, reply.status, said.empty() ? "" : ": ", said);
   }
   return Error{.message = state_->key.redact(std::move(message))};

@@ -61,17 +61,23 @@ Status HttpTransfer::prepare(const BaseUrl& url, const ApiKey& key, const std::s
   message.fill('\0');
   CURL* const handle = easy.get();
   const auto set = [&](CURLoption option, auto value) { curl_easy_setopt(handle, option, value); };
+  bool all_added = true;
   const auto add = [&](const std::string& line) {
-    if (curl_slist* longer = curl_slist_append(headers.get(), line.c_str()); longer != nullptr) {
-      (void)headers.release();
-      headers.reset(longer);
+    curl_slist* longer = curl_slist_append(headers.get(), line.c_str());
+    if (longer == nullptr) {
+      all_added = false;
+      return;
     }
+    (void)headers.release();
+    headers.reset(longer);
   };
   headers.reset();
   add("Content-Type: application/json");
   add("Accept: application/json");
   add("Expect:");  // bodies are sent without asking first
   if (!key.empty()) add("Authorization: " + key.authorization());
+  // Without its key a request would be refused, or answered as somebody else's.
+  if (!all_added) return fail("out of memory for a request");
   set(CURLOPT_HTTPHEADER, headers.get());
   set(CURLOPT_URL, (url.text + request.path).c_str());
   set(CURLOPT_PROTOCOLS_STR, "http,https");

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <simdjson.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstring>
+#include <iterator>
 #include <vector>
 
 #include "agon/base/check.h"
@@ -25,6 +27,7 @@ constexpr std::size_t kMaxLine = std::size_t{256} << 20;  // bytes
 constexpr std::size_t kKey = 64, kSum = 16;               // hex digits
 constexpr std::string_view kBeforeKey = "{\"key\":\"", kBeforeSum = "\",\"sum\":\"",
                            kBeforeTokens = "\",\"tokens\":[", kBeforeResult = "],\"result\":";
+constexpr std::string_view kRefused = "{\"refused\":";
 
 std::string sum_of(std::string_view key, const TokenUsage& usage, std::string_view result) {
   const std::uint64_t head = hash64(fmt::format("{} {} {}", key, usage.input, usage.output));
@@ -75,6 +78,7 @@ struct Journal::State {
   struct Place {
     std::uint64_t offset = 0;  // of the result, in the file
     std::size_t size = 0;
+    TokenUsage usage = {};
   };
 
   ~State() {
@@ -152,23 +156,45 @@ struct Journal::State {
     }
     const auto line = parse_line(text);
     if (!line) return damaged(number, "a damaged line");
-    place(std::string(line->key),
-          {offset + static_cast<std::uint64_t>(line->result.data() - text.data()), line->result.size()},
-          line->usage);
+    place(std::string(line->key), line->result,
+          {offset + static_cast<std::uint64_t>(line->result.data() - text.data()), line->result.size(),
+           line->usage});
     return {};
   }
 
-  void place(std::string key, Place where, const TokenUsage& more) {
-    places[std::move(key)] = where;
-    usage.input += more.input;
-    usage.output += more.output;
+  void place(std::string key, std::string_view result, const Place& where) {
+    usage.input += where.usage.input;
+    usage.output += where.usage.output;
+    (result.starts_with(kRefused) ? refused : places)[std::move(key)] = where;
+  }
+
+  // A result, with its checksum, the start of its line: what stands there now may not be what was written.
+  Result<std::string> read(const std::string& key, const Place& where) const {
+    if (fd < 0) return memory.substr(where.offset, where.size);
+    const std::string head =
+        fmt::format("{}{},{}{}", kBeforeTokens, where.usage.input, where.usage.output, kBeforeResult);
+    std::string text(kSum + head.size() + where.size, '\0');
+    const std::uint64_t begin = where.offset - head.size() - kSum;
+    for (std::size_t have = 0; have < text.size();) {
+      const ssize_t got =
+          ::pread(fd, text.data() + have, text.size() - have, static_cast<off_t>(begin + have));
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) return system_error("cannot read the journal");
+      if (got == 0) return fail("the journal became shorter while it was in use", path);
+      have += static_cast<std::size_t>(got);
+    }
+    std::string result = text.substr(kSum + head.size());
+    if (text.substr(0, kSum) != sum_of(key, where.usage, result))
+      return fail("the journal was changed while it was in use: a checksum does not match", path);
+    return result;
   }
 
   std::string path;
   int fd = -1;
   std::uint64_t end = 0, dropped = 0;
-  std::unordered_map<std::string, Place> places;
-  std::unordered_map<std::string, std::string> results;  // without a file
+  std::unordered_map<std::string, Place> places, refused;
+  std::string memory;   // the lines, without a file
+  bool broken = false;  // a torn line stands at the end and could not be cut off
   TokenUsage usage;
   std::chrono::steady_clock::time_point synced = std::chrono::steady_clock::now();
 };
@@ -203,60 +229,73 @@ Result<std::unique_ptr<Journal>> Journal::open(const std::string& path) {
   return std::unique_ptr<Journal>(new Journal(std::move(state)));
 }
 
-bool Journal::contains(const std::string& key) const {
-  return state_->fd < 0 ? state_->results.contains(key) : state_->places.contains(key);
-}
+bool Journal::contains(const std::string& key) const { return state_->places.contains(key); }
 
 Result<std::string> Journal::find(const std::string& key) const {
-  if (state_->fd < 0) {
-    const auto found = state_->results.find(key);
-    AGON_CHECK(found != state_->results.end());
-    return found->second;
-  }
   const auto found = state_->places.find(key);
   AGON_CHECK(found != state_->places.end());
-  std::string result(found->second.size, '\0');
-  for (std::size_t have = 0; have < result.size();) {
-    const ssize_t got = ::pread(state_->fd, result.data() + have, result.size() - have,
-                                static_cast<off_t>(found->second.offset + have));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return state_->system_error("cannot read the journal");
-    if (got == 0) return fail("the journal became shorter while it was in use", state_->path);
-    have += static_cast<std::size_t>(got);
-  }
-  return result;
+  return state_->read(key, found->second);
 }
 
-Status Journal::append(const std::string& key, std::string_view result, const TokenUsage& usage) {
-  AGON_CHECK(key.size() == kKey && result.find('\n') == std::string_view::npos);
+Status Journal::append(std::span<const Item> items) {
   State& s = *state_;
+  std::string lines;
+  std::vector<State::Place> places;
+  for (const Item& item : items) {
+    AGON_CHECK(item.key.size() == kKey && item.result.find('\n') == std::string::npos);
+    fmt::format_to(std::back_inserter(lines), "{}{}{}{}{}{},{}{}", kBeforeKey, item.key, kBeforeSum,
+                   sum_of(item.key, item.usage, item.result), kBeforeTokens, item.usage.input,
+                   item.usage.output, kBeforeResult);
+    places.push_back({s.end + lines.size(), item.result.size(), item.usage});
+    lines += item.result;
+    lines += "}\n";
+  }
   if (s.fd < 0) {
-    s.results[key] = result;
-    s.usage.input += usage.input;
-    s.usage.output += usage.output;
-    return {};
+    s.memory += lines;
+  } else {
+    if (s.broken)
+      return fail("the journal ends in a torn line that could not be cut off, and takes nothing more",
+                  s.path);
+    if (Status status = s.write_all(lines); !status) {
+      // What was written goes again; if even that fails, nothing may come behind the torn piece, which the
+      // next open() drops.
+      s.broken = ::ftruncate(s.fd, static_cast<off_t>(s.end)) != 0;
+      return status;
+    }
   }
-  std::string line = fmt::format("{}{}{}{}{}{},{}{}", kBeforeKey, key, kBeforeSum, sum_of(key, usage, result),
-                                 kBeforeTokens, usage.input, usage.output, kBeforeResult);
-  const std::size_t before = line.size();
-  line += result;
-  line += "}\n";
-  if (Status status = s.write_all(line); !status) {
-    // What was written of the line goes again; if even that fails, the next open() drops it as torn.
-    (void)!::ftruncate(s.fd, static_cast<off_t>(s.end));
-    return status;
-  }
-  s.place(key, {s.end + before, result.size()}, usage);
-  s.end += line.size();
+  for (std::size_t i = 0; i < items.size(); ++i) s.place(items[i].key, items[i].result, places[i]);
+  s.end += lines.size();
   const auto now = std::chrono::steady_clock::now();
-  if (now - s.synced >= std::chrono::seconds(1)) {
+  if (s.fd >= 0 && now - s.synced >= std::chrono::seconds(1)) {
     s.synced = now;
     if (::fdatasync(s.fd) != 0) return s.system_error("cannot write the journal");
   }
   return {};
 }
 
-std::size_t Journal::size() const { return state_->fd < 0 ? state_->results.size() : state_->places.size(); }
+Status Journal::append(std::string key, std::string_view result, const TokenUsage& usage) {
+  const Item item{std::move(key), std::string(result), usage};
+  return append(std::span(&item, 1));
+}
+
+Status Journal::refuse(std::string key, std::string_view reply, const TokenUsage& usage) {
+  // What minify() writes is no longer than the reply, but it writes in whole blocks.
+  std::string one_line(reply.size() + simdjson::SIMDJSON_PADDING, '\0');
+  std::size_t size = 0;
+  if (simdjson::minify(reply.data(), reply.size(), one_line.data(), size) != simdjson::SUCCESS)
+    return fail("a reply that is not JSON cannot be kept", state_->path);
+  one_line.resize(size);
+  return append(std::move(key), fmt::format("{}{}}}", kRefused, one_line), usage);
+}
+
+Result<std::optional<std::string>> Journal::refused(const std::string& key) const {
+  const auto found = state_->refused.find(key);
+  if (found == state_->refused.end()) return std::nullopt;
+  AGON_ASSIGN(const std::string result, state_->read(key, found->second));
+  return result.substr(kRefused.size(), result.size() - kRefused.size() - 1);
+}
+
+std::size_t Journal::size() const { return state_->places.size(); }
 TokenUsage Journal::usage() const { return state_->usage; }
 const std::string& Journal::path() const { return state_->path; }
 std::uint64_t Journal::dropped() const { return state_->dropped; }

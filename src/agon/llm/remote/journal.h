@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -15,9 +16,14 @@ namespace agon::llm {
 
 /// Finished items by their keys. On disk this is JSON Lines: a first line that says what the file is, then
 ///   {"key":"<64 hex digits>","sum":"<16 hex digits>","tokens":[in,out],"result":<JSON>}
-/// where `sum` is XXH3 over the rest. A line is written by one call, behind all others, and its bytes are on
-/// the disk at the latest a second later. Only one process may have a journal open; it is let go when the
-/// process ends, however it ends. For one thread at a time.
+/// where `sum` is XXH3 over the rest. Lines that belong together are written by one call, behind all others.
+/// A process that is killed loses none of them. They are forced to the disk by an append that comes a second
+/// or more after the last time, and when the journal is closed: a loss of power may take what came since.
+/// Only one process may have a journal open; it is let go when the process ends, however it ends. For one
+/// thread at a time.
+///
+/// A reply that was paid for and could not be used is kept as the result {"refused":<the reply>}, under a key
+/// of its own; it is no finished item.
 class Journal {
  public:
   /// Opens or makes the file. A last line that was torn is dropped; a line that is damaged, a file that is
@@ -27,15 +33,27 @@ class Journal {
   static std::unique_ptr<Journal> in_memory();
   ~Journal();
 
-  [[nodiscard]] bool contains(const std::string& key) const;
-  /// The result that was kept, checked again as it is read.
-  [[nodiscard]] Result<std::string> find(const std::string& key) const;
-  /// Adds one item, on disk before this returns (but for what a loss of power may take). A second item of a
-  /// key takes the place of the first. After an Error, a full disk say, the file is as it was.
-  [[nodiscard]] Status append(const std::string& key, std::string_view result, const TokenUsage& usage);
+  struct Item {
+    std::string key, result;  ///< The result is one line of JSON.
+    TokenUsage usage = {};
+  };
 
+  [[nodiscard]] bool contains(const std::string& key) const;
+  /// The result that was kept; its checksum is verified again as it is read.
+  [[nodiscard]] Result<std::string> find(const std::string& key) const;
+  /// Adds items by one write, in the file before this returns. A second item of a key takes the place of the
+  /// first. After an Error, a full disk say, the file is as it was; where even that could not be had, nothing
+  /// more is taken.
+  [[nodiscard]] Status append(std::span<const Item> items);
+  [[nodiscard]] Status append(std::string key, std::string_view result, const TokenUsage& usage);
+  /// Keeps a reply (JSON) that was paid for and could not be used.
+  [[nodiscard]] Status refuse(std::string key, std::string_view reply, const TokenUsage& usage);
+  /// Such a reply, or nothing when none is kept under this key.
+  [[nodiscard]] Result<std::optional<std::string>> refused(const std::string& key) const;
+
+  /// Finished items.
   [[nodiscard]] std::size_t size() const;
-  /// Tokens of all items, those of earlier runs too.
+  /// Tokens of all items and refused replies, those of earlier runs too.
   [[nodiscard]] TokenUsage usage() const;
   /// Empty when it is in memory.
   [[nodiscard]] const std::string& path() const;

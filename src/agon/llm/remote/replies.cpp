@@ -314,9 +314,16 @@ Result<std::vector<std::pair<std::string, std::string>>> read_models_reply(std::
   });
 }
 
-std::string error_text(std::string_view body) {
+Result<ReplyHead> read_reply_head(std::string_view body) {
+  return read_object<ReplyHead>(
+      body, [](const JsonObject& object) -> Result<ReplyHead> { return read_head(object); });
+}
+
+std::string error_text(std::string_view body, const ApiKey& key) {
   constexpr std::size_t kMost = 500;
-  std::string text(body.substr(0, 4 * kMost));
+  // More than is shown, and room for a key across the end, of which nothing may be left.
+  std::string text = key.redact(std::string(body.substr(0, 4 * kMost + key.size())));
+  text.resize(std::min(text.size(), 4 * kMost));
   simdjson::dom::parser parser;
   JsonElement root;
   JsonObject object;
@@ -329,7 +336,7 @@ std::string error_text(std::string_view body) {
     if (find_field(object, "error", value) && value.get(inner) == simdjson::SUCCESS) object = inner;
     for (const char* name : {"message", "error", "detail"}) {
       if (!find_field(object, name, value)) continue;
-      text = value.is_string() ? std::string(std::string_view(value)) : simdjson::minify(value);
+      text = key.redact(value.is_string() ? std::string(std::string_view(value)) : simdjson::minify(value));
       break;
     }
   }
@@ -345,6 +352,8 @@ std::string error_text(std::string_view body) {
   }
   return visible_text(line, {.keep_lines = false, .max_bytes = kMost});
 }
+
+std::string shown(std::string_view text, const ApiKey& key) { return shown(key.redact(std::string(text))); }
 
 std::string shown(std::string_view text) {
   return visible_text(text, {.keep_lines = false, .max_bytes = 200});

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "agon/base/error.h"
+#include "agon/llm/remote/api_key.h"
 
 namespace agon::llm {
 
@@ -43,6 +44,8 @@ struct GeneratedReply {
   bool has_logprobs = false;
   std::vector<ReplyToken> tokens;  ///< Empty without log-probabilities.
 };
+/// The head of any reply that is a JSON object, whatever else is in it.
+[[nodiscard]] Result<ReplyHead> read_reply_head(std::string_view body);
 [[nodiscard]] Result<GeneratedReply> read_completion_reply(std::string_view body);
 [[nodiscard]] Result<GeneratedReply> read_chat_reply(std::string_view body);
 
@@ -76,11 +79,14 @@ struct ScoreReply {
     std::string_view body);
 
 /// What a server says of an error: the message of OpenAI's, vLLM's and FastAPI's forms, else the start of the
-/// body in one line. At most 500 bytes, visible characters only.
-[[nodiscard]] std::string error_text(std::string_view body);
+/// body in one line. At most 500 bytes, visible characters only, and without the key: it is taken out before
+/// the text is cut, which could leave a part of it.
+[[nodiscard]] std::string error_text(std::string_view body, const ApiKey& key);
 
 /// A name or token of a server's, fit for a message: visible, in one line, at most 200 bytes.
 [[nodiscard]] std::string shown(std::string_view text);
+/// The same of a text that may hold the key.
+[[nodiscard]] std::string shown(std::string_view text, const ApiKey& key);
 
 /// True when a body stops before its JSON does.
 [[nodiscard]] bool is_cut_off(std::string_view body);

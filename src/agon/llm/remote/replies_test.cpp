@@ -124,14 +124,14 @@ TEST(Replies, ScoresKeepEveryBit) {
 }
 
 TEST(Replies, WhatServersSayOfErrors) {
-  EXPECT_EQ(error_text(R"({"error":{"message":"no such model","code":7}})"), "no such model");
-  EXPECT_EQ(error_text(R"({"error":"plain"})"), "plain");
-  EXPECT_EQ(error_text(R"({"object":"error","message":"vLLM's"})"), "vLLM's");
-  EXPECT_EQ(error_text(R"({"detail":[{"loc":["body"],"msg":"missing"}]})"),
+  EXPECT_EQ(error_text(R"({"error":{"message":"no such model","code":7}})", {}), "no such model");
+  EXPECT_EQ(error_text(R"({"error":"plain"})", {}), "plain");
+  EXPECT_EQ(error_text(R"({"object":"error","message":"vLLM's"})", {}), "vLLM's");
+  EXPECT_EQ(error_text(R"({"detail":[{"loc":["body"],"msg":"missing"}]})", {}),
             R"([{"loc":["body"],"msg":"missing"}])");
-  EXPECT_EQ(error_text("<html>\n<b>Bad\x1b[31m</b>"), "<html> <b>Bad\xe2\x90\x9b[31m</b>");
-  EXPECT_EQ(error_text(""), "");
-  EXPECT_LE(error_text(std::string(100'000, 'x')).size(), 500U);
+  EXPECT_EQ(error_text("<html>\n<b>Bad\x1b[31m</b>", {}), "<html> <b>Bad\xe2\x90\x9b[31m</b>");
+  EXPECT_EQ(error_text("", {}), "");
+  EXPECT_LE(error_text(std::string(100'000, 'x'), {}).size(), 500U);
 }
 
 TEST(Replies, CutOff) {

@@ -40,13 +40,14 @@ Result<std::unique_ptr<RemoteSession>> RemoteSession::open(const RemoteOptions& 
   AGON_ASSIGN(const BaseUrl url, parse_base_url(options.url));
   AGON_ASSIGN(ApiKey key, read_key(options));
   AGON_ASSIGN(session->client_, HttpClient::create(url, std::move(key), options.http, options.key_over_http));
+  // Before there is a journal: a run that fails here leaves none.
+  if (options.name.empty()) AGON_TRY(session->choose_name());
   if (options.journal.empty()) {
     session->journal_ = Journal::in_memory();
   } else {
     AGON_ASSIGN(session->journal_, Journal::open(options.journal));
     session->budget_.add(session->journal_->usage());
   }
-  if (options.name.empty()) AGON_TRY(session->choose_name());
   return session;
 }
 
@@ -70,7 +71,7 @@ Status RemoteSession::choose_name() {
   }
   std::string names;
   for (const auto& [name, owner] : list) {
-    names += (names.empty() ? "" : ", ") + shown(name);
+    names += (names.empty() ? "" : ", ") + shown(name, client_->key());
     if (names.size() > 300) {
       names += ", ...";
       break;
@@ -103,12 +104,13 @@ Status RemoteSession::check_model(const ReplyHead& head) const {
   if (options_.any_name || head.model.empty() || same_model(options_.name, head.model)) return {};
   return std::unexpected(
       Error{.message = fmt::format("{} was asked for the model '{}' and answered with '{}'", url().text,
-                                   options_.name, shown(head.model)),
+                                   options_.name, shown(head.model, client_->key())),
             .expected = "the same name, or --any-name where a server has its own name for a model"});
 }
 
 // Reads one reply and keeps its results; a text says why it is asked for again.
-Result<std::string> RemoteSession::take(const RemoteCall& call, HttpReply& reply, const Reader& reader) {
+Result<std::string> RemoteSession::take(const RemoteCall& call, const HttpReply& reply, const Reader& reader,
+                                        TokenUsage& usage) {
   const std::string& path = call.request.path;
   if (reply.status < 200 || reply.status > 299) {
     Error error = client_->error_of(path, reply);
@@ -122,16 +124,48 @@ Result<std::string> RemoteSession::take(const RemoteCall& call, HttpReply& reply
   if (is_cut_off(reply.body))
     return fmt::format("{}{}: the reply ends in the middle, after {} bytes", url().text, path,
                        reply.body.size());
-  auto results = reader(call, reply.body);
+  auto results = results_of(call, reply.body, reader);
   if (!results) {
-    Error error{.message = fmt::format("{}{}: {}", url().text, path, in_reply(results.error()))};
-    return std::unexpected(std::move(error));
+    // Of a reply that is no JSON nothing can be read, and the next one may be whole.
+    if (const auto head = read_reply_head(reply.body)) {
+      usage = head->usage;
+      AGON_TRY(journal_->refuse(refusal_key(call), reply.body, usage));
+    }
+    return std::unexpected(std::move(results.error()));
   }
-  AGON_TRY(check_model(results->head));
-  for (std::size_t i = 0; i < call.keys.size(); ++i)
-    AGON_TRY(
-        journal_->append(call.keys[i], results->results[i], i == 0 ? results->head.usage : TokenUsage()));
+  usage = results->head.usage;
+  AGON_TRY(keep(call, std::move(*results), usage));
   return std::string();
+}
+
+Result<CallResults> RemoteSession::results_of(const RemoteCall& call, std::string_view body,
+                                              const Reader& reader) const {
+  auto results = reader(call, body);
+  if (!results)
+    return fail(fmt::format("{}{}: {}", url().text, call.request.path, in_reply(results.error())));
+  AGON_TRY(check_model(results->head));
+  return results;
+}
+
+Status RemoteSession::keep(const RemoteCall& call, CallResults results, const TokenUsage& usage) {
+  std::vector<Journal::Item> items;
+  for (std::size_t i = 0; i < call.keys.size(); ++i)
+    items.push_back({call.keys[i], std::move(results.results[i]), i == 0 ? usage : TokenUsage()});
+  return journal_->append(items);
+}
+
+Status RemoteSession::look_again(const RemoteCall& call, const Reader& reader) {
+  AGON_ASSIGN(const auto reply, journal_->refused(refusal_key(call)));
+  if (!reply) return {};
+  auto results = results_of(call, *reply, reader);
+  if (results) return keep(call, std::move(*results), {});  // what it took counts where it stands as refused
+  Error error = std::move(results.error());
+  error.message = client_->key().redact(std::move(error.message));
+  error.message +=
+      "; this reply was paid for earlier, and the same request is not sent again: to ask anew, delete the "
+      "line with \"refused\" from the journal";
+  error.row = call.item + 1;
+  return std::unexpected(how_to_go_on(std::move(error)));
 }
 
 // Says what is kept, and that the same command goes on from there, with a `change` (" with ...") to it if
@@ -147,6 +181,7 @@ Error RemoteSession::how_to_go_on(Error error, std::string_view change) const {
 Status RemoteSession::run(std::span<const RemoteCall> calls, const Reader& reader, std::string_view stage,
                           const Progress& progress) {
   budget_.settle();
+  for (const RemoteCall& call : calls) AGON_TRY(look_again(call, reader));
   std::size_t done = 0, next = 0;
   std::vector<std::size_t> sent;  // calls by the client's numbers
   const auto estimate = [](const RemoteCall& call) {
@@ -171,21 +206,19 @@ Status RemoteSession::run(std::span<const RemoteCall> calls, const Reader& reade
   const HttpClient::Handler handler = [&](std::size_t id, HttpReply& reply) -> Result<std::string> {
     const RemoteCall& call = calls[sent[id]];
     TokenUsage usage;
-    bool had_usage = true;
-    const Reader watching = [&](const RemoteCall& one, std::string_view body) {
-      auto results = reader(one, body);
-      if (results) {
-        usage = results->head.usage;
-        had_usage = usage.given;
-      }
-      return results;
-    };
-    AGON_ASSIGN(std::string again, take(call, reply, watching));
-    if (!again.empty()) return again;
+    auto again = take(call, reply, reader, usage);
+    if (!again) {
+      budget_.end(estimate(call), usage);  // refused, and paid for all the same
+      return again;
+    }
+    if (!again->empty()) {
+      budget_.lose(estimate(call));
+      return again;
+    }
     budget_.end(estimate(call), usage);
     ++done;
     report();
-    if (budget_.is_limited() && !had_usage)
+    if (budget_.is_limited() && !usage.given)
       return fail(fmt::format("{}{}: the reply has no 'usage', without which a budget cannot be kept",
                               url().text, call.request.path));
     return again;

@@ -58,8 +58,9 @@ class RemoteSession {
   /// Takes a reply with a status of 2xx apart.
   using Reader = std::function<Result<CallResults>(const RemoteCall& call, std::string_view body)>;
   /// Sends the calls whose results are not kept yet (calls that share a key with an earlier one must be left
-  /// out by the caller), and keeps what comes back, item by item. An Error names the item by `row` (from 1),
-  /// and says how the run can go on. `progress` counts calls.
+  /// out by the caller), and keeps what comes back, reply by reply. A reply that was paid for and is of no
+  /// use is kept too, and the same call is not sent again: see Journal. An Error names the item by `row`
+  /// (from 1), and says how the run can go on. `progress` counts calls.
   [[nodiscard]] Status run(std::span<const RemoteCall> calls, const Reader& reader, std::string_view stage,
                            const Progress& progress);
 
@@ -85,7 +86,20 @@ class RemoteSession {
   [[nodiscard]] Result<std::vector<std::pair<std::string, std::string>>> models();
   [[nodiscard]] Status choose_name();
   [[nodiscard]] Status check_model(const ReplyHead& head) const;
-  [[nodiscard]] Result<std::string> take(const RemoteCall& call, HttpReply& reply, const Reader& reader);
+  [[nodiscard]] Result<std::string> take(const RemoteCall& call, const HttpReply& reply, const Reader& reader,
+                                         TokenUsage& usage);
+  /// The results of a reply with a status of 2xx, if it is of use.
+  [[nodiscard]] Result<CallResults> results_of(const RemoteCall& call, std::string_view body,
+                                               const Reader& reader) const;
+  /// Into the journal; `usage` counts for the first of them.
+  [[nodiscard]] Status keep(const RemoteCall& call, CallResults results, const TokenUsage& usage);
+  /// What a reply that is of no use is kept under.
+  [[nodiscard]] std::string refusal_key(const RemoteCall& call) const {
+    return key("refused " + call.request.path, call.request.body);
+  }
+  /// Looks again at a reply of an earlier run that was of no use: nothing when there is none, its results are
+  /// kept now, or an Error.
+  [[nodiscard]] Status look_again(const RemoteCall& call, const Reader& reader);
   [[nodiscard]] Error how_to_go_on(Error error, std::string_view change = {}) const;
 
   RemoteOptions options_;

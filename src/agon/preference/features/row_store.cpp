@@ -50,19 +50,31 @@ bool write_at(int file, std::string_view bytes, std::size_t offset) {
   return true;
 }
 
-/// Other runs wait while this lives.
+/// Other runs wait while this lives, if it could be had.
 class Lock {
  public:
   explicit Lock(int file) : file_(file) {
-    while (::flock(file_, LOCK_EX) != 0 && errno == EINTR) {
-    }
+    int failed = 0;
+    do {
+      failed = ::flock(file_, LOCK_EX);
+    } while (failed != 0 && errno == EINTR);
+    held_ = failed == 0;
   }
-  ~Lock() { ::flock(file_, LOCK_UN); }
+  ~Lock() {
+    if (held_) ::flock(file_, LOCK_UN);
+  }
+  /// Without it two runs could write over each other's rows. `errno` says why it is not held.
+  [[nodiscard]] Status check(const std::string& path) const {
+    if (held_) return {};
+    return system_error("cannot lock the cache, which has to be in a folder whose file system has locks",
+                        path);
+  }
   Lock(const Lock&) = delete;
   Lock& operator=(const Lock&) = delete;
 
  private:
   int file_;
+  bool held_ = false;
 };
 
 std::string header_of(std::size_t width, std::string_view what) {
@@ -70,6 +82,13 @@ std::string header_of(std::size_t width, std::string_view what) {
   header.put<std::uint64_t>(width);
   header.put(what);
   return std::string(kMagic) + header.bytes();
+}
+
+/// Does a record's checksum hold?
+bool is_whole(std::string_view record) {
+  std::uint64_t check = 0;
+  std::memcpy(&check, record.data() + record.size() - 8, 8);
+  return hash64(record.substr(0, record.size() - 8)) == check;
 }
 
 std::size_t size_of(int file) {
@@ -91,6 +110,7 @@ Result<std::unique_ptr<RowStore>> RowStore::open(const std::string& path, std::s
   store->file_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (store->file_ < 0) return system_error("cannot open the cache", path);
   const Lock lock(store->file_);
+  AGON_TRY(lock.check(path));
   AGON_TRY(store->read_header(what));
   AGON_TRY(store->read_keys());
   return store;
@@ -148,8 +168,10 @@ Status RowStore::read_keys() {
     if (!read_at(file_, block.data(), block.size(), header_bytes_ + first * record))
       return system_error("cannot read the cache", path_);
     for (std::size_t i = 0; i < rows; ++i) {
+      const std::string_view row = std::string_view(block).substr(i * record, record);
+      if (!is_whole(row)) continue;  // as if it were not there: it is computed anew and added again
       std::uint64_t key = 0;
-      std::memcpy(&key, block.data() + i * record, sizeof key);
+      std::memcpy(&key, row.data(), sizeof key);
       places_[key] = header_bytes_ + (first + i) * record;
     }
   }
@@ -167,11 +189,8 @@ Result<bool> RowStore::find(std::uint64_t key, std::span<float> out) const {
   std::string record(record_bytes(), '\0');
   if (!read_at(file_, record.data(), record.size(), place->second))
     return system_error("cannot read the cache", path_);
-  std::uint64_t check = 0;
-  std::memcpy(&check, record.data() + record.size() - 8, 8);
-  if (hash64(std::string_view(record).substr(0, record.size() - 8)) != check)
-    return fail("the cache is damaged: a row's checksum does not match; remove the file to compute it anew",
-                path_);
+  if (!is_whole(record))
+    return fail("the cache was changed while it was in use: a row's checksum does not match", path_);
   std::memcpy(out.data(), record.data() + 8, 4 * width_);
   return true;
 }
@@ -195,6 +214,7 @@ Status RowStore::append(std::span<const std::uint64_t> keys, std::span<const flo
     bytes.append(reinterpret_cast<const char*>(&check), 8);
   }
   const Lock lock(file_);
+  AGON_TRY(lock.check(path_));
   // Another run may have added rows meanwhile, or left a part of one as it was killed.
   const std::size_t record = record_bytes(), end = header_bytes_ + records_in(size_of(file_)) * record;
   if (!write_at(file_, bytes, end) || ::fdatasync(file_) != 0) {

@@ -2,7 +2,8 @@
 //
 // A file is a header and then records of one size: key, numbers, checksum. Records are only ever added, whole
 // blocks at a time, so a run that is killed keeps all it had added; a record cut off at the end is dropped by
-// the next run. Any number of runs may use one file at once.
+// the next run, and a damaged one counts as missing, so that the others are still of use. Any number of runs
+// may use one file at once.
 #pragma once
 
 #include <algorithm>
@@ -31,7 +32,8 @@ class RowStore {
   RowStore(const RowStore&) = delete;
   RowStore& operator=(const RowStore&) = delete;
 
-  /// Fills `out` (width numbers); false when there is no such row. A damaged row is an Error.
+  /// Fills `out` (width numbers); false when there is no such row. One that was damaged since open() is an
+  /// Error.
   [[nodiscard]] Result<bool> find(std::uint64_t key, std::span<float> out) const;
   [[nodiscard]] bool contains(std::uint64_t key) const { return places_.contains(key); }
   /// Adds rows (keys.size() * width numbers); on an Error (a full disk) the file is as before.
