@@ -79,7 +79,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (const auto wait = retry_after(std::string(body), 0)) AGON_CHECK(*wait >= 0 && std::isfinite(*wait));
       break;
     default:
-      AGON_CHECK(is_valid_utf8(error_text(body)) && error_text(body).size() <= 500);
+      AGON_CHECK(is_valid_utf8(error_text(body, {})) && error_text(body, {}).size() <= 500);
   }
   return 0;
 }
