@@ -134,6 +134,32 @@ TEST(AnswerRequest, TakesEmptyAndOddConversations) {
   ASSERT_TRUE(answer_request(**bare, {{.text = "Why?"}}, {{.text = "So."}}, {}));
 }
 
+// Past answers stand where the template puts finished ones, whatever it puts before them.
+TEST(AnswerRequest, TakesSeveralTurnsInEveryTemplate) {
+  const Turns prompts = {{.text = "One?"}, {.text = "Two?"}, {.text = "Three?"}},
+              answers = {{.text = "So."}, {.text = "Then."}, {.text = "Well."}};
+  for (const char* family : {"chatml", "llama2", "llama3", "mistral", "gemma", "phi3", "zephyr"}) {
+    auto engine = llm::Engine::open(llm::stories_path(), {.threads = 1, .template_name = family});
+    ASSERT_TRUE(engine);
+    for (const std::size_t turns : {1U, 2U, 3U}) {
+      const Turns asked(prompts.begin(), prompts.begin() + static_cast<std::ptrdiff_t>(turns)),
+          said(answers.begin(), answers.begin() + static_cast<std::ptrdiff_t>(turns));
+      const auto request = answer_request(**engine, asked, said, {});
+      ASSERT_TRUE(request) << family << ": " << request.error().to_string();
+      ASSERT_EQ(request->observed.size(), turns) << family;
+      const std::string all = (*engine)->tokenizer().decode(request->tokens, true);
+      std::size_t at = 0;
+      for (std::size_t t = 0; t < turns; ++t) {
+        at = all.find(asked[t].text, at);
+        ASSERT_NE(at, std::string::npos) << family << ": " << all;
+        at = all.find(said[t].text, at);
+        ASSERT_NE(at, std::string::npos) << family << ": " << all;
+      }
+    }
+    EXPECT_FALSE(answer_request(**engine, {}, {}, {})->tokens.empty()) << family;
+  }
+}
+
 TEST(ConversationText, IsCutAtWholeCharacters) {
   Vote vote;
   vote.prompt = {{.text = "\u00e4\u00e4\u00e4\u00e4"}};
