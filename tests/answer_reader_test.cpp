@@ -91,6 +91,43 @@ TEST(AnswerReader, ReadsNothingTwice) {
   EXPECT_EQ(second->votes_read(), 1U);
 }
 
+// Of blocks that were kept nothing is read again when others join them.
+TEST(AnswerReader, ReadsOnlyTheBlocksThatAreMissing) {
+  TempFolder folder;
+  const std::vector<Vote> votes = tiny_votes().votes;
+  const auto whole = reader_of({"states", "likelihood", "ratio", "verdict"}, "")->read(votes, {});
+  ASSERT_TRUE(whole);
+  ASSERT_TRUE(reader_of({"states", "likelihood"}, folder / "c")->read(votes, {}));
+
+  const auto verdict = reader_of({"states", "likelihood", "verdict"}, folder / "c");
+  ASSERT_TRUE(verdict->read(votes, {}));
+  EXPECT_EQ(verdict->votes_read(), votes.size());
+  EXPECT_EQ(verdict->tokens(), 0U);
+  const std::vector<BlockCost> costs = verdict->block_costs();
+  EXPECT_EQ(costs[0].seconds, 0);
+  EXPECT_EQ(costs[1].seconds, 0);
+  EXPECT_GT(costs[2].seconds, 0);
+
+  const auto ratio = reader_of({"states", "likelihood", "ratio", "verdict"}, folder / "c");
+  const auto read = ratio->read(votes, {});
+  ASSERT_TRUE(read);
+  EXPECT_GT(ratio->tokens(), 0U);
+  EXPECT_EQ(ratio->block_costs()[0].seconds, 0);
+  EXPECT_GT(ratio->block_costs()[2].seconds, 0);
+  for (std::size_t b = 0; b < whole->size(); ++b) EXPECT_EQ((*read)[b].values, (*whole)[b].values) << b;
+
+  // One vote of which nothing is kept: the others are not read with it.
+  std::vector<Vote> more = votes;
+  more.push_back(votes[0]);
+  more.back().response_a[0].text += " and more";
+  const auto alone = reader_of({"states", "likelihood"}, "");
+  ASSERT_TRUE(alone->read(std::span(more).last(1), {}));
+  const auto joined = reader_of({"states", "likelihood"}, folder / "c");
+  ASSERT_TRUE(joined->read(more, {}));
+  EXPECT_GT(joined->tokens(), 0U);
+  EXPECT_LE(joined->tokens(), alone->tokens());
+}
+
 TEST(AnswerRequest, KeepsTheStartOfPromptsAndBothEndsOfAnswers) {
   auto engine = llm::Engine::open(llm::stories_path(), {.threads = 1, .template_name = "chatml"});
   ASSERT_TRUE(engine);
