@@ -128,6 +128,75 @@ TEST(AnswerReader, ReadsOnlyTheBlocksThatAreMissing) {
   EXPECT_LE(joined->tokens(), alone->tokens());
 }
 
+/// A model behind a URL that does well until its work has `bad` in it.
+class FailingModel final : public llm::LanguageModel {
+ public:
+  explicit FailingModel(std::string bad) : bad_(std::move(bad)) {}
+  Result<llm::ModelIdentity> identity() override {
+    return llm::ModelIdentity{"failing", std::string(64, 'f')};
+  }
+  [[nodiscard]] bool is_remote() const override { return true; }
+  using LanguageModel::embed;
+  Result<std::vector<llm::TextEmbedding>> embed(std::span<const llm::ModelInput> inputs,
+                                                const llm::EmbedSettings& /*settings*/,
+                                                const Progress& /*progress*/) override {
+    AGON_TRY(check(inputs, [](const llm::ModelInput& input) { return input.text; }));
+    return std::vector<llm::TextEmbedding>(inputs.size(), {.values = {1}});
+  }
+  Result<std::vector<std::vector<llm::ContinuationScore>>> score(std::span<const llm::ScoreInput> items,
+                                                                 const llm::ScoreSettings& /*settings*/,
+                                                                 const Progress& /*progress*/) override {
+    AGON_TRY(check(items, [](const llm::ScoreInput& item) { return item.continuations[0]; }));
+    return std::vector<std::vector<llm::ContinuationScore>>(items.size(), {{.token_logprobs = {-1}}});
+  }
+  Result<std::vector<llm::ChoiceResult>> choose(std::span<const llm::ChoiceInput> items,
+                                                const Progress& /*progress*/) override {
+    AGON_TRY(check(items, [](const llm::ChoiceInput& item) { return item.context.messages[0].content; }));
+    return std::vector<llm::ChoiceResult>(items.size(), {.logprobs = {-1, -1}});
+  }
+  Result<std::vector<llm::Answer>> generate(std::span<const llm::ModelInput> /*inputs*/,
+                                            const llm::GenerateSettings& /*settings*/,
+                                            const Progress& /*progress*/) override {
+    return fail("writes nothing");
+  }
+  Result<std::vector<std::vector<double>>> rerank(std::span<const llm::RerankInput> items,
+                                                  const Progress& /*progress*/) override {
+    AGON_TRY(check(items, [](const llm::RerankInput& item) { return item.documents[0]; }));
+    return std::vector<std::vector<double>>(items.size(), {1});
+  }
+
+ private:
+  template <class Item, class Text>
+  [[nodiscard]] Status check(std::span<const Item> items, const Text& text_of) const {
+    for (std::size_t i = 0; i < items.size(); ++i)
+      if (text_of(items[i]).contains(bad_))
+        return std::unexpected(Error{.message = "it is bad", .row = i + 1, .column = "text"});
+    return {};
+  }
+  std::string bad_;
+};
+
+TEST(AnswerReader, NamesTheVoteThatAnErrorIsAbout) {
+  std::vector<Vote> votes = tiny_votes().votes;
+  votes[7].response_b[0].text = "Odd one out";
+  votes[7].row = 70;
+  for (const char* block : {"states", "likelihood", "verdict", "reward"}) {
+    AnswerSpec spec;
+    spec.served_name = "failing";
+    spec.blocks = {block};
+    auto reader = AnswerReader::create(std::make_unique<FailingModel>("Odd one out"), spec, "");
+    ASSERT_TRUE(reader);
+    const auto read = (*reader)->read(votes, {});
+    ASSERT_FALSE(read) << block;
+    EXPECT_EQ(read.error().to_string(), "row 70: vote '7': it is bad") << block;
+  }
+  // A model file's own: a conversation that is longer than its context.
+  for (int i = 0; i < 12; ++i) votes[7].response_b[0].text += votes[7].response_b[0].text.substr(0, 2000);
+  const auto read = reader_of({"states"}, "", {.prompt_tokens = 100, .answer_tokens = 5000})->read(votes, {});
+  ASSERT_FALSE(read);
+  EXPECT_TRUE(read.error().to_string().starts_with("row 70: vote '7': ")) << read.error().to_string();
+}
+
 TEST(AnswerRequest, KeepsTheStartOfPromptsAndBothEndsOfAnswers) {
   auto engine = llm::Engine::open(llm::stories_path(), {.threads = 1, .template_name = "chatml"});
   ASSERT_TRUE(engine);

@@ -58,6 +58,12 @@ Error about(const Vote& vote, Error error) {
   return error;
 }
 
+/// What a model says of one of many items, said of the item's vote.
+std::unexpected<Error> about_item(std::span<const Vote* const> votes_of_items, Error error) {
+  if (error.row == 0 || error.row > votes_of_items.size()) return std::unexpected(std::move(error));
+  return std::unexpected(about(*votes_of_items[error.row - 1], std::move(error)));
+}
+
 }  // namespace
 
 void likelihood_numbers(std::span<const double> logprobs, double end, std::span<float> out) {
@@ -331,8 +337,14 @@ Status AnswerReader::compute_embeddings(std::span<const KeyedVote> votes, Kept& 
   const std::vector<Missing> wanted = missing(votes, kept);
   if (wanted.empty()) return {};
   std::vector<std::string> texts;
-  for (const Missing& m : wanted) texts.push_back(conversation_text(*m.vote, m.side, spec_.budget).whole());
-  AGON_ASSIGN(const auto embeddings, model_->embed(texts));
+  std::vector<const Vote*> votes_of_items;
+  for (const Missing& m : wanted) {
+    texts.push_back(conversation_text(*m.vote, m.side, spec_.budget).whole());
+    votes_of_items.push_back(m.vote);
+  }
+  const auto result = model_->embed(texts);
+  if (!result) return about_item(votes_of_items, result.error());
+  const std::vector<llm::TextEmbedding>& embeddings = *result;
   std::vector<float> rows;
   for (const llm::TextEmbedding& e : embeddings) {
     if (e.values.size() != kept.width)
@@ -349,15 +361,19 @@ Status AnswerReader::compute_scores(std::span<const KeyedVote> votes, Kept& kept
   const std::vector<Missing> wanted = missing(votes, kept);
   std::vector<llm::ScoreInput> items;
   std::vector<std::size_t> row_of;  // of each item
+  std::vector<const Vote*> votes_of_items;
   for (std::size_t k = 0; k < wanted.size(); ++k) {
     ConversationText text = conversation_text(*wanted[k].vote, wanted[k].side, spec_.budget);
     if (text.answer.empty()) continue;
     items.push_back({.context = {.text = std::move(text.before)}, .continuations = {" " + text.answer}});
     row_of.push_back(k);
+    votes_of_items.push_back(wanted[k].vote);
   }
   std::vector<std::vector<llm::ContinuationScore>> scores;
   if (!items.empty()) {
-    AGON_ASSIGN(scores, model_->score(items));
+    auto result = model_->score(items);
+    if (!result) return about_item(votes_of_items, std::move(result.error()));
+    scores = std::move(*result);
   }
   std::vector<float> rows(wanted.size() * kept.width);
   for (std::size_t i = 0; i < items.size(); ++i)
@@ -370,12 +386,17 @@ Status AnswerReader::compute_verdicts(std::span<const KeyedVote> votes, Kept& ke
   const std::vector<Missing> wanted = missing(votes, kept);
   if (wanted.empty()) return {};
   std::vector<llm::ChoiceInput> items;
+  std::vector<const Vote*> votes_of_items;
   for (const Missing& m : wanted)
-    for (const bool exchanged : {false, true})
+    for (const bool exchanged : {false, true}) {
       items.push_back(
           {.context = {.messages = {{"user", verdict_question(*m.vote, exchanged, spec_.budget)}}},
            .choices = {"A", "B"}});
-  AGON_ASSIGN(const auto choices, model_->choose(items));
+      votes_of_items.push_back(m.vote);
+    }
+  const auto result = model_->choose(items);
+  if (!result) return about_item(votes_of_items, result.error());
+  const std::vector<llm::ChoiceResult>& choices = *result;
   const auto first_over_second = [&](std::size_t i) {
     return choices[i].logprobs[0] - choices[i].logprobs[1];
   };
@@ -391,13 +412,16 @@ Status AnswerReader::compute_rewards(std::span<const KeyedVote> votes, Kept& kep
   const std::vector<Missing> wanted = missing(votes, kept);
   if (wanted.empty()) return {};
   std::vector<llm::RerankInput> items;
+  std::vector<const Vote*> votes_of_items;
   for (const Missing& m : wanted) {
+    votes_of_items.push_back(m.vote);
     ConversationText text = conversation_text(*m.vote, m.side, spec_.budget);
     items.push_back({.query = std::move(text.asked), .documents = {std::move(text.answer)}});
   }
-  AGON_ASSIGN(const auto rewards, model_->rerank(items));
+  const auto rewards = model_->rerank(items);
+  if (!rewards) return about_item(votes_of_items, rewards.error());
   std::vector<float> rows;
-  for (const std::vector<double>& reward : rewards) rows.push_back(static_cast<float>(reward[0]));
+  for (const std::vector<double>& reward : *rewards) rows.push_back(static_cast<float>(reward[0]));
   return keep(kept, wanted, rows);
 }
 
