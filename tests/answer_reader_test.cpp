@@ -91,6 +91,112 @@ TEST(AnswerReader, ReadsNothingTwice) {
   EXPECT_EQ(second->votes_read(), 1U);
 }
 
+// Of blocks that were kept nothing is read again when others join them.
+TEST(AnswerReader, ReadsOnlyTheBlocksThatAreMissing) {
+  TempFolder folder;
+  const std::vector<Vote> votes = tiny_votes().votes;
+  const auto whole = reader_of({"states", "likelihood", "ratio", "verdict"}, "")->read(votes, {});
+  ASSERT_TRUE(whole);
+  ASSERT_TRUE(reader_of({"states", "likelihood"}, folder / "c")->read(votes, {}));
+
+  const auto verdict = reader_of({"states", "likelihood", "verdict"}, folder / "c");
+  ASSERT_TRUE(verdict->read(votes, {}));
+  EXPECT_EQ(verdict->votes_read(), votes.size());
+  EXPECT_EQ(verdict->tokens(), 0U);
+  const std::vector<BlockCost> costs = verdict->block_costs();
+  EXPECT_EQ(costs[0].seconds, 0);
+  EXPECT_EQ(costs[1].seconds, 0);
+  EXPECT_GT(costs[2].seconds, 0);
+
+  const auto ratio = reader_of({"states", "likelihood", "ratio", "verdict"}, folder / "c");
+  const auto read = ratio->read(votes, {});
+  ASSERT_TRUE(read);
+  EXPECT_GT(ratio->tokens(), 0U);
+  EXPECT_EQ(ratio->block_costs()[0].seconds, 0);
+  EXPECT_GT(ratio->block_costs()[2].seconds, 0);
+  for (std::size_t b = 0; b < whole->size(); ++b) EXPECT_EQ((*read)[b].values, (*whole)[b].values) << b;
+
+  // One vote of which nothing is kept: the others are not read with it.
+  std::vector<Vote> more = votes;
+  more.push_back(votes[0]);
+  more.back().response_a[0].text += " and more";
+  const auto alone = reader_of({"states", "likelihood"}, "");
+  ASSERT_TRUE(alone->read(std::span(more).last(1), {}));
+  const auto joined = reader_of({"states", "likelihood"}, folder / "c");
+  ASSERT_TRUE(joined->read(more, {}));
+  EXPECT_GT(joined->tokens(), 0U);
+  EXPECT_LE(joined->tokens(), alone->tokens());
+}
+
+/// A model behind a URL that does well until its work has `bad` in it.
+class FailingModel final : public llm::LanguageModel {
+ public:
+  explicit FailingModel(std::string bad) : bad_(std::move(bad)) {}
+  Result<llm::ModelIdentity> identity() override {
+    return llm::ModelIdentity{"failing", std::string(64, 'f')};
+  }
+  [[nodiscard]] bool is_remote() const override { return true; }
+  using LanguageModel::embed;
+  Result<std::vector<llm::TextEmbedding>> embed(std::span<const llm::ModelInput> inputs,
+                                                const llm::EmbedSettings& /*settings*/,
+                                                const Progress& /*progress*/) override {
+    AGON_TRY(check(inputs, [](const llm::ModelInput& input) { return input.text; }));
+    return std::vector<llm::TextEmbedding>(inputs.size(), {.values = {1}});
+  }
+  Result<std::vector<std::vector<llm::ContinuationScore>>> score(std::span<const llm::ScoreInput> items,
+                                                                 const llm::ScoreSettings& /*settings*/,
+                                                                 const Progress& /*progress*/) override {
+    AGON_TRY(check(items, [](const llm::ScoreInput& item) { return item.continuations[0]; }));
+    return std::vector<std::vector<llm::ContinuationScore>>(items.size(), {{.token_logprobs = {-1}}});
+  }
+  Result<std::vector<llm::ChoiceResult>> choose(std::span<const llm::ChoiceInput> items,
+                                                const Progress& /*progress*/) override {
+    AGON_TRY(check(items, [](const llm::ChoiceInput& item) { return item.context.messages[0].content; }));
+    return std::vector<llm::ChoiceResult>(items.size(), {.logprobs = {-1, -1}});
+  }
+  Result<std::vector<llm::Answer>> generate(std::span<const llm::ModelInput> /*inputs*/,
+                                            const llm::GenerateSettings& /*settings*/,
+                                            const Progress& /*progress*/) override {
+    return fail("writes nothing");
+  }
+  Result<std::vector<std::vector<double>>> rerank(std::span<const llm::RerankInput> items,
+                                                  const Progress& /*progress*/) override {
+    AGON_TRY(check(items, [](const llm::RerankInput& item) { return item.documents[0]; }));
+    return std::vector<std::vector<double>>(items.size(), {1});
+  }
+
+ private:
+  template <class Item, class Text>
+  [[nodiscard]] Status check(std::span<const Item> items, const Text& text_of) const {
+    for (std::size_t i = 0; i < items.size(); ++i)
+      if (text_of(items[i]).contains(bad_))
+        return std::unexpected(Error{.message = "it is bad", .row = i + 1, .column = "text"});
+    return {};
+  }
+  std::string bad_;
+};
+
+TEST(AnswerReader, NamesTheVoteThatAnErrorIsAbout) {
+  std::vector<Vote> votes = tiny_votes().votes;
+  votes[7].response_b[0].text = "Odd one out";
+  votes[7].row = 70;
+  for (const char* block : {"states", "likelihood", "verdict", "reward"}) {
+    AnswerSpec spec;
+    spec.served_name = "failing";
+    spec.blocks = {block};
+    auto reader = AnswerReader::create(std::make_unique<FailingModel>("Odd one out"), spec, "");
+    ASSERT_TRUE(reader);
+    const auto read = (*reader)->read(votes, {});
+    ASSERT_FALSE(read) << block;
+    EXPECT_EQ(read.error().to_string(), "row 70: vote '7': it is bad") << block;
+  }
+  // A model file's own: a conversation that is longer than its context.
+  for (int i = 0; i < 12; ++i) votes[7].response_b[0].text += votes[7].response_b[0].text.substr(0, 2000);
+  const auto read = reader_of({"states"}, "", {.prompt_tokens = 100, .answer_tokens = 5000})->read(votes, {});
+  ASSERT_FALSE(read);
+  EXPECT_TRUE(read.error().to_string().starts_with("row 70: vote '7': ")) << read.error().to_string();
+}
+
 TEST(AnswerRequest, KeepsTheStartOfPromptsAndBothEndsOfAnswers) {
   auto engine = llm::Engine::open(llm::stories_path(), {.threads = 1, .template_name = "chatml"});
   ASSERT_TRUE(engine);
@@ -132,6 +238,32 @@ TEST(AnswerRequest, TakesEmptyAndOddConversations) {
   EXPECT_EQ(cut->observed.size(), ReadingBudget::kMostTurns);
   auto bare = llm::Engine::open(llm::stories_path(), {.threads = 1});  // no template in the file
   ASSERT_TRUE(answer_request(**bare, {{.text = "Why?"}}, {{.text = "So."}}, {}));
+}
+
+// Past answers stand where the template puts finished ones, whatever it puts before them.
+TEST(AnswerRequest, TakesSeveralTurnsInEveryTemplate) {
+  const Turns prompts = {{.text = "One?"}, {.text = "Two?"}, {.text = "Three?"}},
+              answers = {{.text = "So."}, {.text = "Then."}, {.text = "Well."}};
+  for (const char* family : {"chatml", "llama2", "llama3", "mistral", "gemma", "phi3", "zephyr"}) {
+    auto engine = llm::Engine::open(llm::stories_path(), {.threads = 1, .template_name = family});
+    ASSERT_TRUE(engine);
+    for (const std::size_t turns : {1U, 2U, 3U}) {
+      const Turns asked(prompts.begin(), prompts.begin() + static_cast<std::ptrdiff_t>(turns)),
+          said(answers.begin(), answers.begin() + static_cast<std::ptrdiff_t>(turns));
+      const auto request = answer_request(**engine, asked, said, {});
+      ASSERT_TRUE(request) << family << ": " << request.error().to_string();
+      ASSERT_EQ(request->observed.size(), turns) << family;
+      const std::string all = (*engine)->tokenizer().decode(request->tokens, true);
+      std::size_t at = 0;
+      for (std::size_t t = 0; t < turns; ++t) {
+        at = all.find(asked[t].text, at);
+        ASSERT_NE(at, std::string::npos) << family << ": " << all;
+        at = all.find(said[t].text, at);
+        ASSERT_NE(at, std::string::npos) << family << ": " << all;
+      }
+    }
+    EXPECT_FALSE(answer_request(**engine, {}, {}, {})->tokens.empty()) << family;
+  }
 }
 
 TEST(ConversationText, IsCutAtWholeCharacters) {

@@ -26,6 +26,15 @@ bool is_of_states(std::string_view block) {
   return block == answer_blocks::kStates || block == answer_blocks::kLast;
 }
 
+/// Does it come out of a pass over the texts, as other blocks do?
+bool is_of_passes(std::string_view block) {
+  return is_of_states(block) || block == answer_blocks::kLikelihood || block == answer_blocks::kRatio;
+}
+
+double mean_of(const std::vector<double>& v) {
+  return v.empty() ? 0.0 : std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
+}
+
 /// Of the turns alone: nulls are empty texts to a model.
 std::uint64_t key_of(std::initializer_list<const Turns*> parts) {
   ByteWriter text;
@@ -47,6 +56,12 @@ Error about(const Vote& vote, Error error) {
   error.row = vote.row;
   error.column.clear();
   return error;
+}
+
+/// What a model says of one of many items, said of the item's vote.
+std::unexpected<Error> about_item(std::span<const Vote* const> votes_of_items, Error error) {
+  if (error.row == 0 || error.row > votes_of_items.size()) return std::unexpected(std::move(error));
+  return std::unexpected(about(*votes_of_items[error.row - 1], std::move(error)));
 }
 
 }  // namespace
@@ -147,12 +162,11 @@ std::vector<BlockCost> AnswerReader::block_costs() const {
 }
 
 template <class Reading>
-auto AnswerReader::timed(std::initializer_list<Kept*> blocks, const Reading& reading) {
+auto AnswerReader::timed(std::span<Kept* const> blocks, const Reading& reading) {
   const auto begin = std::chrono::steady_clock::now();
   auto result = reading();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  for (Kept* kept : blocks)
-    if (kept != nullptr) kept->seconds += seconds;
+  for (Kept* kept : blocks) kept->seconds += seconds;
   return result;
 }
 
@@ -233,76 +247,104 @@ Status AnswerReader::compute(std::span<const KeyedVote> votes) {
 Status AnswerReader::compute_alone(std::string_view block,
                                    Status (AnswerReader::*work)(std::span<const KeyedVote>, Kept&),
                                    std::span<const KeyedVote> votes) {
-  Kept* kept = find(block);
+  Kept* const kept = find(block);
   if (kept == nullptr) return {};
-  return timed({kept}, [&] { return (this->*work)(votes, *kept); });
+  return timed(std::span(&kept, 1), [&] { return (this->*work)(votes, *kept); });
 }
 
-// States and likelihoods come out of the same pass over each conversation.
+// States and likelihoods come out of the same pass over each conversation. Only the blocks that miss a row
+// take part, and only the sides that one of them misses are read.
 Status AnswerReader::compute_passes(std::span<const KeyedVote> votes) {
   llm::Engine& engine = *engine_of(*model_);
-  Kept *states = find(answer_blocks::kStates), *last = find(answer_blocks::kLast),
-       *likelihood = find(answer_blocks::kLikelihood), *ratio = find(answer_blocks::kRatio);
-  if (states == nullptr && last == nullptr && likelihood == nullptr && ratio == nullptr) return {};
-  std::vector<llm::ReadRequest> requests, alone;
-  for (std::size_t i = 0; i < votes.size(); ++i)
-    for (std::size_t s = 0; s < 2; ++s) {
-      const Vote& vote = *votes[i].vote;
-      const Turns& answers = s == 0 ? vote.response_a : vote.response_b;
-      auto request = answer_request(engine, vote.prompt, answers, spec_.budget);
-      if (!request) return std::unexpected(about(vote, request.error()));
-      request->family = i;
-      requests.push_back(std::move(*request));
-      if (ratio == nullptr) continue;
-      auto bare = answer_request(engine, {}, answers, spec_.budget);
-      if (!bare) return std::unexpected(about(vote, bare.error()));
-      bare->family = alone.size();
-      alone.push_back(std::move(*bare));
-    }
-  const bool logprobs = likelihood != nullptr || ratio != nullptr;
+  struct Part {
+    Kept* kept;
+    std::vector<Missing> rows;
+  };
+  std::vector<Part> parts;
+  std::vector<Kept*> taking_part;
+  std::vector<bool> is_read(2 * votes.size());
+  llm::ReadOptions options;
+  for (Kept& kept : kept_) {
+    if (!is_of_passes(kept.block)) continue;
+    std::vector<Missing> rows = missing(votes, kept);
+    if (rows.empty()) continue;
+    for (const Missing& row : rows) is_read[2 * row.place + row.side] = true;
+    if (is_of_states(kept.block))
+      options.layers = spec_.layers;
+    else
+      options.logprobs = true;
+    taking_part.push_back(&kept);
+    parts.push_back({&kept, std::move(rows)});
+  }
+  if (parts.empty()) return {};
+
+  std::vector<llm::ReadRequest> requests;
+  std::vector<std::size_t> reading_of(2 * votes.size());
+  for (std::size_t i = 0; i < is_read.size(); ++i) {
+    if (!is_read[i]) continue;
+    const Vote& vote = *votes[i / 2].vote;
+    AGON_ASSIGN(llm::ReadRequest request, request_of(vote, i % 2, vote.prompt));
+    request.family = i / 2;
+    reading_of[i] = requests.size();
+    requests.push_back(std::move(request));
+  }
   const llm::ScoreProgress count = [&](std::size_t done, std::size_t total) {
     if (done == total) tokens_ += total;
   };
-  AGON_ASSIGN(const auto readings, timed({states, last, likelihood, ratio}, [&] {
-                return llm::read_texts(engine, requests, {.layers = spec_.layers, .logprobs = logprobs},
-                                       count);
-              }));
-  std::vector<llm::Reading> bare;
-  if (ratio != nullptr) {
-    AGON_ASSIGN(bare, timed({ratio}, [&] {
-                  return llm::read_texts(engine, alone, {.layers = {}, .logprobs = true}, count);
-                }));
+  AGON_ASSIGN(const auto readings,
+              timed(taking_part, [&] { return llm::read_texts(engine, requests, options, count); }));
+  for (const Part& part : parts) {
+    std::vector<llm::Reading> bare;  // of the ratio's rows, without their prompts
+    if (part.kept->block == answer_blocks::kRatio) {
+      std::vector<llm::ReadRequest> alone;
+      for (const Missing& row : part.rows) {
+        AGON_ASSIGN(llm::ReadRequest request, request_of(*row.vote, row.side, {}));
+        request.family = alone.size();
+        alone.push_back(std::move(request));
+      }
+      AGON_ASSIGN(bare, timed(std::span(&part.kept, 1), [&] {
+                    return llm::read_texts(engine, alone, {.layers = {}, .logprobs = true}, count);
+                  }));
+    }
+    std::vector<float> rows(part.rows.size() * part.kept->width);
+    for (std::size_t k = 0; k < part.rows.size(); ++k) {
+      const llm::Reading& reading = readings[reading_of[2 * part.rows[k].place + part.rows[k].side]];
+      const auto row = std::span(rows).subspan(k * part.kept->width, part.kept->width);
+      if (part.kept->block == answer_blocks::kStates)
+        std::ranges::copy(reading.mean, row.begin());
+      else if (part.kept->block == answer_blocks::kLast)
+        std::ranges::copy(reading.last, row.begin());
+      else if (part.kept->block == answer_blocks::kLikelihood)
+        likelihood_numbers(reading.logprobs, reading.end_logprob, row);
+      else
+        row[0] = static_cast<float>(mean_of(reading.logprobs) - mean_of(bare[k].logprobs));
+    }
+    AGON_TRY(keep(*part.kept, part.rows, rows));
   }
-  const auto keep_from = [&](Kept* kept, const auto& fill) -> Status {
-    if (kept == nullptr) return {};
-    const std::vector<Missing> wanted = missing(votes, *kept);
-    std::vector<float> rows(wanted.size() * kept->width);
-    for (std::size_t k = 0; k < wanted.size(); ++k)
-      fill(2 * wanted[k].place + wanted[k].side, std::span(rows).subspan(k * kept->width, kept->width));
-    return keep(*kept, wanted, rows);
-  };
-  AGON_TRY(keep_from(states, [&](std::size_t i, std::span<float> row) {
-    std::ranges::copy(readings[i].mean, row.begin());
-  }));
-  AGON_TRY(keep_from(
-      last, [&](std::size_t i, std::span<float> row) { std::ranges::copy(readings[i].last, row.begin()); }));
-  AGON_TRY(keep_from(likelihood, [&](std::size_t i, std::span<float> row) {
-    likelihood_numbers(readings[i].logprobs, readings[i].end_logprob, row);
-  }));
-  return keep_from(ratio, [&](std::size_t i, std::span<float> row) {
-    const auto mean = [](const std::vector<double>& v) {
-      return v.empty() ? 0.0 : std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
-    };
-    row[0] = static_cast<float>(mean(readings[i].logprobs) - mean(bare[i].logprobs));
-  });
+  return {};
+}
+
+Result<llm::ReadRequest> AnswerReader::request_of(const Vote& vote, std::size_t side, const Turns& prompts) {
+  const llm::Engine& engine = *engine_of(*model_);
+  auto request = answer_request(engine, prompts, side == 0 ? vote.response_a : vote.response_b, spec_.budget);
+  if (!request) return std::unexpected(about(vote, request.error()));
+  if (const Status fits = engine.check_length(request->tokens.size(), "the conversation"); !fits)
+    return std::unexpected(about(vote, fits.error()));
+  return request;
 }
 
 Status AnswerReader::compute_embeddings(std::span<const KeyedVote> votes, Kept& kept) {
   const std::vector<Missing> wanted = missing(votes, kept);
   if (wanted.empty()) return {};
   std::vector<std::string> texts;
-  for (const Missing& m : wanted) texts.push_back(conversation_text(*m.vote, m.side, spec_.budget).whole());
-  AGON_ASSIGN(const auto embeddings, model_->embed(texts));
+  std::vector<const Vote*> votes_of_items;
+  for (const Missing& m : wanted) {
+    texts.push_back(conversation_text(*m.vote, m.side, spec_.budget).whole());
+    votes_of_items.push_back(m.vote);
+  }
+  const auto result = model_->embed(texts);
+  if (!result) return about_item(votes_of_items, result.error());
+  const std::vector<llm::TextEmbedding>& embeddings = *result;
   std::vector<float> rows;
   for (const llm::TextEmbedding& e : embeddings) {
     if (e.values.size() != kept.width)
@@ -319,15 +361,19 @@ Status AnswerReader::compute_scores(std::span<const KeyedVote> votes, Kept& kept
   const std::vector<Missing> wanted = missing(votes, kept);
   std::vector<llm::ScoreInput> items;
   std::vector<std::size_t> row_of;  // of each item
+  std::vector<const Vote*> votes_of_items;
   for (std::size_t k = 0; k < wanted.size(); ++k) {
     ConversationText text = conversation_text(*wanted[k].vote, wanted[k].side, spec_.budget);
     if (text.answer.empty()) continue;
     items.push_back({.context = {.text = std::move(text.before)}, .continuations = {" " + text.answer}});
     row_of.push_back(k);
+    votes_of_items.push_back(wanted[k].vote);
   }
   std::vector<std::vector<llm::ContinuationScore>> scores;
   if (!items.empty()) {
-    AGON_ASSIGN(scores, model_->score(items));
+    auto result = model_->score(items);
+    if (!result) return about_item(votes_of_items, std::move(result.error()));
+    scores = std::move(*result);
   }
   std::vector<float> rows(wanted.size() * kept.width);
   for (std::size_t i = 0; i < items.size(); ++i)
@@ -340,12 +386,17 @@ Status AnswerReader::compute_verdicts(std::span<const KeyedVote> votes, Kept& ke
   const std::vector<Missing> wanted = missing(votes, kept);
   if (wanted.empty()) return {};
   std::vector<llm::ChoiceInput> items;
+  std::vector<const Vote*> votes_of_items;
   for (const Missing& m : wanted)
-    for (const bool exchanged : {false, true})
+    for (const bool exchanged : {false, true}) {
       items.push_back(
           {.context = {.messages = {{"user", verdict_question(*m.vote, exchanged, spec_.budget)}}},
            .choices = {"A", "B"}});
-  AGON_ASSIGN(const auto choices, model_->choose(items));
+      votes_of_items.push_back(m.vote);
+    }
+  const auto result = model_->choose(items);
+  if (!result) return about_item(votes_of_items, result.error());
+  const std::vector<llm::ChoiceResult>& choices = *result;
   const auto first_over_second = [&](std::size_t i) {
     return choices[i].logprobs[0] - choices[i].logprobs[1];
   };
@@ -361,13 +412,16 @@ Status AnswerReader::compute_rewards(std::span<const KeyedVote> votes, Kept& kep
   const std::vector<Missing> wanted = missing(votes, kept);
   if (wanted.empty()) return {};
   std::vector<llm::RerankInput> items;
+  std::vector<const Vote*> votes_of_items;
   for (const Missing& m : wanted) {
+    votes_of_items.push_back(m.vote);
     ConversationText text = conversation_text(*m.vote, m.side, spec_.budget);
     items.push_back({.query = std::move(text.asked), .documents = {std::move(text.answer)}});
   }
-  AGON_ASSIGN(const auto rewards, model_->rerank(items));
+  const auto rewards = model_->rerank(items);
+  if (!rewards) return about_item(votes_of_items, rewards.error());
   std::vector<float> rows;
-  for (const std::vector<double>& reward : rewards) rows.push_back(static_cast<float>(reward[0]));
+  for (const std::vector<double>& reward : *rewards) rows.push_back(static_cast<float>(reward[0]));
   return keep(kept, wanted, rows);
 }
 

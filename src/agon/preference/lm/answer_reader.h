@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,7 +30,8 @@ class AnswerReader final : public AnswerSource {
   [[nodiscard]] std::size_t votes_read() const { return votes_read_; }
   [[nodiscard]] double seconds() const { return seconds_; }
   /// What each block took of that, in the order of spec().blocks: blocks that come out of one pass over the
-  /// texts take all of its time, each of them, as each would need the pass alone.
+  /// texts take all of its time, each of them, as each would need the pass alone. Blocks whose rows were kept
+  /// take no part and no time.
   [[nodiscard]] std::vector<BlockCost> block_costs() const;
   /// Tokens that went through a model file's layers for them, what answers share once; 0 behind a URL.
   [[nodiscard]] std::size_t tokens() const { return tokens_; }
@@ -74,14 +74,16 @@ class AnswerReader final : public AnswerSource {
                                      Status (AnswerReader::*work)(std::span<const KeyedVote>, Kept&),
                                      std::span<const KeyedVote> votes);
   [[nodiscard]] Status compute_passes(std::span<const KeyedVote> votes);
+  /// One side behind these prompts, for a model file.
+  [[nodiscard]] Result<llm::ReadRequest> request_of(const Vote& vote, std::size_t side, const Turns& prompts);
   [[nodiscard]] Status compute_embeddings(std::span<const KeyedVote> votes, Kept& kept);
   [[nodiscard]] Status compute_scores(std::span<const KeyedVote> votes, Kept& kept);
   [[nodiscard]] Status compute_verdicts(std::span<const KeyedVote> votes, Kept& kept);
   [[nodiscard]] Status compute_rewards(std::span<const KeyedVote> votes, Kept& kept);
   [[nodiscard]] Kept* find(std::string_view block);
-  /// What `reading` returns; its time counts for `blocks`, which may be null.
+  /// What `reading` returns; its time counts for `blocks`.
   template <class Reading>
-  static auto timed(std::initializer_list<Kept*> blocks, const Reading& reading);
+  static auto timed(std::span<Kept* const> blocks, const Reading& reading);
   /// A server is asked, with one text, unless rows of its are kept in the file: see RowStore::width_of().
   [[nodiscard]] Result<std::size_t> embedding_width(const std::string& path, std::string_view what);
 

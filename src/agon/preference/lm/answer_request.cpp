@@ -5,15 +5,13 @@
 #include <string>
 #include <string_view>
 
+#include "agon/preference/lm/conversation_parts.h"
 #include "agon/text/utf8.h"
 
 namespace agon {
 namespace {
 
 using llm::Token;
-
-// Stands for an answer while the template is rendered: no template changes a letter.
-constexpr std::string_view kPlaceholder = "A";
 
 // What each may keep of a budget: all of them alike, what short ones leave shared by the others.
 std::vector<std::size_t> share_out(const std::vector<std::size_t>& wanted, std::size_t budget) {
@@ -43,13 +41,6 @@ std::vector<std::size_t> chosen_turns(std::size_t turns) {
   return out;
 }
 
-std::string plain(std::span<const llm::ChatMessage> messages) {
-  std::string out;
-  for (const llm::ChatMessage& m : messages)
-    out += (m.role == "user" ? "User: " + m.content : "Assistant: " + m.content) + "\n\n";
-  return out + "Assistant: ";
-}
-
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kSpace = " \t\r\n\f\v";
   const std::size_t first = text.find_first_not_of(kSpace);
@@ -64,7 +55,7 @@ Result<llm::ReadRequest> answer_request(const llm::Engine& engine, const Turns& 
   const llm::Tokenizer& tokenizer = engine.tokenizer();
   const auto encode = [&](std::string_view text) { return tokenizer.encode(text, {.add_special = false}); };
   std::vector<std::vector<Token>> asked, said;
-  for (const std::size_t i : chosen_turns(std::max(prompts.size(), answers.size()))) {
+  for (const std::size_t i : chosen_turns(std::max({prompts.size(), answers.size(), std::size_t{1}}))) {
     asked.push_back(encode(i < prompts.size() ? trimmed(prompts[i].text) : std::string_view{}));
     said.push_back(encode(i < answers.size() ? trimmed(answers[i].text) : std::string_view{}));
   }
@@ -72,26 +63,18 @@ Result<llm::ReadRequest> answer_request(const llm::Engine& engine, const Turns& 
   const auto answer_room = share_out(sizes(said), static_cast<std::size_t>(budget.answer_tokens));
   const std::vector<Token> gap = encode(" ... ");
 
-  llm::ReadRequest request;
-  std::vector<llm::ChatMessage> messages;
-  std::string before;  // all that was rendered so far, with the placeholder for answers
+  std::vector<std::string> shown;
   for (std::size_t t = 0; t < asked.size(); ++t) {
     asked[t].resize(prompt_room[t]);
-    std::string prompt = tokenizer.decode(asked[t]);
-    repair_utf8(prompt);  // the cut may go through a character
-    messages.push_back({"user", std::move(prompt)});
-    std::string text;
-    if (engine.chat_template()) {
-      AGON_ASSIGN(text, engine.chat_template()->render(messages, true));
-    } else {
-      text = plain(messages);
-    }
-    if (!text.starts_with(before))
-      return std::unexpected(
-          Error{.message = "the chat template changes what was said before its last turn",
-                .expected = "a template that leaves past turns as they are (see --template)"});
-    const std::vector<Token> tokens = tokenizer.encode(std::string_view(text).substr(before.size()),
-                                                       {.add_special = t == 0, .parse_special = true});
+    repair_utf8(shown.emplace_back(tokenizer.decode(asked[t])));  // the cut may go through a character
+  }
+  AGON_ASSIGN(const auto parts,
+              conversation_parts(engine.chat_template() ? &*engine.chat_template() : nullptr, shown));
+
+  llm::ReadRequest request;
+  for (std::size_t t = 0; t < parts.size(); ++t) {
+    const std::vector<Token> tokens =
+        tokenizer.encode(parts[t], {.add_special = t == 0, .parse_special = true});
     request.tokens.insert(request.tokens.end(), tokens.begin(), tokens.end());
     const auto observe = [&](auto first, auto last) {
       const int begin = static_cast<int>(request.tokens.size());
@@ -107,8 +90,6 @@ Result<llm::ReadRequest> answer_request(const llm::Engine& engine, const Turns& 
     } else {
       observe(said[t].begin(), said[t].end());
     }
-    messages.push_back({"assistant", std::string(kPlaceholder)});
-    before = text + std::string(kPlaceholder);
   }
   const llm::SpecialTokens& special = tokenizer.special();
   request.end = special.eot != llm::kNoToken ? special.eot : special.eos;

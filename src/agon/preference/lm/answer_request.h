@@ -21,8 +21,7 @@ struct ReadingBudget {
 };
 
 /// Tokens of the conversation, its answers observed. An empty answer has nothing that is observed but still
-/// its end. Models without a chat template read "User: ...\n\nAssistant: ...". A template that refuses a
-/// plain conversation, or changes what was said before, is an Error.
+/// its end. What stands around the answers: see conversation_parts().
 [[nodiscard]] Result<llm::ReadRequest> answer_request(const llm::Engine& engine, const Turns& prompts,
                                                       const Turns& answers, const ReadingBudget& budget);
 
