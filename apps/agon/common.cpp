@@ -11,6 +11,7 @@
 #include "agon/base/progress.h"
 #include "agon/report/number.h"
 #include "agon/report/terminal.h"
+#include "agon/report/visible.h"
 
 namespace agon {
 namespace {
@@ -39,25 +40,11 @@ Result<std::vector<VoteFile>> vote_files(const std::vector<std::string>& argumen
   return files;
 }
 
-namespace {
-
-// Errors quote files of strangers: what would move the cursor or set colours is shown as a question mark.
-std::string for_terminal(std::string text) {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const bool c1 = byte == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
-    if (c1) text.erase(i, 1);
-    if (c1 || (byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7F) text[i] = '?';
-  }
-  return text;
-}
-
-}  // namespace
-
 void report_status(const Status& status, int& exit_code) {
   finish_progress();
   if (status) return;
-  fmt::print(stderr, "agon: {}\n", for_terminal(status.error().to_string()));
+  // Errors quote files of strangers.
+  fmt::print(stderr, "agon: {}\n", visible_text(status.error().to_string()));
   exit_code = status.error().exit_code();
 }
 

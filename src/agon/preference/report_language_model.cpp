@@ -24,8 +24,12 @@ std::string cost_text(const LanguageModelReport& lm, const std::string& block) {
   return lm.votes_read == 0 ? "n/a" : format_fixed(seconds / static_cast<double>(lm.votes_read), 3);
 }
 
+Estimate estimate_of(const BlockGain& gain) {
+  const double half = critical_value(0.95) * gain.error;
+  return {.value = gain.mean, .low = gain.mean - half, .high = gain.mean + half};
+}
+
 std::string block_table(const LanguageModelReport& lm) {
-  const double half = critical_value(0.95);
   Table table({{"Block", Align::kLeft, 0},
                {"Log loss", Align::kRight, 0},
                {"95 % interval", Align::kRight, 0},
@@ -34,16 +38,13 @@ std::string block_table(const LanguageModelReport& lm) {
                {"Seconds a vote", Align::kRight, 0}});
   for (const BlockGain& g : shown_gains(lm.gains)) {
     const auto fits = [&](int on) { return fmt::format("{} of {}", on, g.fits); };
-    table.add_row(
-        {label_of(g), value_text(g.mean, 4),
-         interval_text({.value = g.mean, .low = g.mean - half * g.error, .high = g.mean + half * g.error}, 4),
-         fits(g.direction_on), fits(g.tie_on), cost_text(lm, g.block)});
+    table.add_row({label_of(g), value_text(g.mean, 4), interval_text(estimate_of(g), 4), fits(g.direction_on),
+                   fits(g.tie_on), cost_text(lm, g.block)});
   }
   return table.html();
 }
 
 std::string gain_chart(const LanguageModelReport& lm, double width) {
-  const double half = critical_value(0.95);
   DotChart chart;
   chart.text.title = "Log loss with each block, less that without it";
   chart.text.description = "Left of zero a block makes predictions better; lines are 95 % intervals.";
@@ -51,12 +52,13 @@ std::string gain_chart(const LanguageModelReport& lm, double width) {
   chart.decimals = 4;
   chart.references.push_back({"brings nothing", 0});
   for (const BlockGain& g : shown_gains(lm.gains)) {
+    const Estimate gain = estimate_of(g);
     chart.rows.push_back(
         {.label = label_of(g),
          .detail = fmt::format("direction {}, tie {} of {} fits", g.direction_on, g.tie_on, g.fits),
-         .value = g.mean,
-         .low = g.mean - half * g.error,
-         .high = g.mean + half * g.error,
+         .value = gain.value,
+         .low = gain.low,
+         .high = gain.high,
          .ink = g.mean < 0 ? Ink::kMain : Ink::kTie});
   }
   return dot_chart(chart, width);
@@ -70,7 +72,7 @@ void add_language_model(HtmlPage& page, const ReportData& data) {
   page.section("language-model", "What the language model brought");
   std::string text = fmt::format(
       "{} read the answers. What it says of them is added to a finished prediction, block by block; without "
-      "it the log loss is {}. A block that was found to bring nothing is left out of the predictor.",
+      "it the log loss is {}. A block that was found to do harm is left out of the predictor.",
       short_text(lm.name), value_text(lm.log_loss_without, 4));
   if (lm.votes_read > 0)
     text += fmt::format(" It read {} votes anew in {} s: {} s a vote.", format_count(lm.votes_read),
@@ -83,7 +85,7 @@ void add_language_model(HtmlPage& page, const ReportData& data) {
               "is the 95 % interval over prompts.");
   page.add(block_table(lm));
   page.paragraph(
-      "On: the fits in which the block was found to bring something. Seconds: of reading a vote that was not "
+      "On: the fits that did not find the block to do harm. Seconds: of reading a vote that was not "
       "kept from an earlier run; blocks that come out of one pass over the answers each take all of its "
       "time.",
       "fineprint");

@@ -28,12 +28,8 @@ std::unexpected<ApiError> failed(int status, std::string type, std::string messa
 }
 
 /// A bug, or no memory: one request's harm, not that of all others who are being answered.
-ApiError failed_inside(const std::exception& e) {
-  ApiError error;
-  error.status = 500;
-  error.type = "server_error";
-  error.message = fmt::format("this failed inside: {}", e.what());
-  return error;
+std::unexpected<ApiError> failed_inside(const std::exception& e) {
+  return failed(500, "server_error", fmt::format("this failed inside: {}", e.what()));
 }
 
 /// The host of "host:port" or "[v6]:port".
@@ -239,7 +235,7 @@ HttpReply Api::handle(const HttpRequest& request, HttpPeer& peer) {
     try {
       return (this->*route->post)(call);
     } catch (const std::exception& e) {
-      return std::unexpected(failed_inside(e));
+      return failed_inside(e);
     }
   };
   auto reply = answer();
@@ -250,7 +246,7 @@ HttpReply Api::handle(const HttpRequest& request, HttpPeer& peer) {
       try {
         stream(sink);
       } catch (const std::exception& e) {
-        (void)Events(sink).send_error(failed_inside(e));
+        (void)Events(sink).send_error(failed_inside(e).error());
       }
     };
   }

@@ -81,7 +81,10 @@ std::expected<std::string, HeadRefusal> Connection::read_body(
   if (!head.has_body()) return body;
   if (head.expects_continue && buffer_.empty() && !write("HTTP/1.1 100 Continue\r\n\r\n"))
     return std::unexpected(not_read(Read::kEnd));
-  const HeadRefusal too_much{503, "too much is being sent to this server at once; try again later"};
+  const auto too_much = [] {
+    return std::unexpected(
+        HeadRefusal{503, "too much is being sent to this server at once; try again later"});
+  };
   ChunkedBody chunks(limits_.max_body);
   for (;;) {
     if (head.chunked) {
@@ -89,14 +92,14 @@ std::expected<std::string, HeadRefusal> Connection::read_body(
       auto status = chunks.push(rest, body);
       if (!status) return std::unexpected(std::move(status.error()));
       buffer_.erase(0, buffer_.size() - rest.size());
-      if (!may_hold(body.size())) return std::unexpected(too_much);
+      if (!may_hold(body.size())) return too_much();
       if (chunks.ended()) return body;
     } else {
       const std::size_t missing = static_cast<std::size_t>(head.content_length) - body.size();
       const std::size_t count = std::min(missing, buffer_.size());
       body.append(buffer_, 0, count);
       buffer_.erase(0, count);
-      if (!may_hold(body.size())) return std::unexpected(too_much);
+      if (!may_hold(body.size())) return too_much();
       if (count == missing) return body;
     }
     if (const Read how = read_more(request_until_); how != Read::kSome) return std::unexpected(not_read(how));

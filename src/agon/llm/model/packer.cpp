@@ -61,7 +61,7 @@ std::uint64_t fingerprint(const gguf::File& file) {
   };
   const std::uint64_t size = file.size();
   add(&size, sizeof size);
-  // Of metadata what is short: long lists are the tokenizer's.
+  // Of metadata what is short, and the start of lists: long ones are the tokenizer's.
   for (const auto& [key, value] : file.metadata().entries()) {
     add(key.data(), key.size());
     if (const auto* text = std::get_if<std::string>(&value)) add(text->data(), text->size());
@@ -69,7 +69,7 @@ std::uint64_t fingerprint(const gguf::File& file) {
     if (const auto* flag = std::get_if<bool>(&value)) add(flag, sizeof *flag);
     if (const auto* number = std::get_if<double>(&value)) add(number, sizeof *number);
     if (const auto* numbers = std::get_if<gguf::Integers>(&value))
-      add(numbers->data(), numbers->size() * sizeof((*numbers)[0]));
+      add(numbers->data(), std::min<std::size_t>(numbers->size(), 1024) * sizeof((*numbers)[0]));
   }
   for (const gguf::Tensor& tensor : file.tensors()) {
     add(tensor.name.data(), tensor.name.size());
@@ -77,8 +77,7 @@ std::uint64_t fingerprint(const gguf::File& file) {
     add(tensor.shape.data(), tensor.shape.size() * sizeof(std::uint64_t));
     constexpr std::size_t kPieces = 16, kPiece = 128;
     const std::size_t piece = std::min(tensor.bytes.size(), kPiece), rest = tensor.bytes.size() - piece;
-    for (std::size_t i = 0; i < kPieces; ++i) add(tensor.bytes.data() + rest / (kPieces - 1) * i, piece);
-    add(tensor.bytes.data() + rest, piece);
+    for (std::size_t i = 0; i < kPieces; ++i) add(tensor.bytes.data() + rest * i / (kPieces - 1), piece);
   }
   return hash64(facts);
 }

@@ -2,31 +2,17 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "agon/llm/tokenizer/jinja_text.h"
+#include "agon/llm/tokenizer/test_templates.h"
 
 namespace agon::llm {
 namespace {
 
 using nlohmann::json;
 using System = ChatStyle::System;
-
-json read_json(const std::string& name) {
-  std::ifstream file(std::string(AGON_TEST_DATA) + "/tokenizer/" + name);
-  return json::parse(file);
-}
-
-gguf::Metadata with_template(const std::string& text) {
-  gguf::Metadata metadata;
-  metadata.set("tokenizer.chat_template", text);
-  metadata.set("tokenizer.ggml.tokens", gguf::Strings{"<BOS>", "<EOS>"});
-  metadata.set("tokenizer.ggml.bos_token_id", std::int64_t{0});
-  metadata.set("tokenizer.ggml.eos_token_id", std::int64_t{1});
-  return metadata;
-}
 
 std::vector<ChatMessage> messages_of(const json& conversation) {
   std::vector<ChatMessage> messages;
@@ -48,7 +34,8 @@ bool may_refuse(const ChatStyle& style, const std::vector<ChatMessage>& messages
 
 // The references are Jinja2's renderings (scripts/make_chat_golden.py).
 TEST(ChatTemplate, RendersAsJinja) {
-  const json templates = read_json("chat_templates.json")["known"], golden = read_json("chat_golden.json");
+  const json templates = read_json(AGON_TEST_DATA "/tokenizer/chat_templates.json")["known"],
+             golden = read_json(AGON_TEST_DATA "/tokenizer/chat_golden.json");
   std::set<std::string> families;
   int compared = 0, refused = 0;
   for (const auto& [name, text] : templates.items()) {
@@ -80,7 +67,7 @@ TEST(ChatTemplate, RendersAsJinja) {
 }
 
 TEST(ChatTemplate, ReadsTheDefaultSystemMessageOutOfTheTemplate) {
-  const json templates = read_json("chat_templates.json")["known"];
+  const json templates = read_json(AGON_TEST_DATA "/tokenizer/chat_templates.json")["known"];
   const auto system_of = [&](const char* name) {
     return ChatTemplate::read(with_template(templates[name]))->style().default_system;
   };
@@ -91,7 +78,8 @@ TEST(ChatTemplate, ReadsTheDefaultSystemMessageOutOfTheTemplate) {
 }
 
 TEST(ChatTemplate, RefusesOthersWithAdvice) {
-  for (const auto& [name, text] : read_json("chat_templates.json")["refused"].items()) {
+  for (const auto& [name, text] :
+       read_json(AGON_TEST_DATA "/tokenizer/chat_templates.json")["refused"].items()) {
     const auto chat = ChatTemplate::read(with_template(text));
     ASSERT_FALSE(chat) << name << " was taken for " << chat->family();
     EXPECT_NE(chat.error().to_string().find("tokenizer.chat_template"), std::string::npos) << name;
@@ -121,7 +109,7 @@ void change_marks(const std::string& name, const std::string& text, const std::s
 // A template whose marks are changed is refused, unless the change is in its default system message or in
 // what it says about tools.
 TEST(ChatTemplate, EveryMarkMatters) {
-  const json templates = read_json("chat_templates.json")["known"];
+  const json templates = read_json(AGON_TEST_DATA "/tokenizer/chat_templates.json")["known"];
   const std::vector<ChatMessage> messages = {
       {"system", "s"}, {"user", "u"}, {"assistant", "a"}, {"user", "v"}};
   int tried = 0, taken = 0;
@@ -136,7 +124,7 @@ TEST(ChatTemplate, EveryMarkMatters) {
 
 // The same with every mark of the families whose marks look otherwise.
 TEST(ChatTemplate, EveryOtherMarkMatters) {
-  const json templates = read_json("chat_templates.json")["known"];
+  const json templates = read_json(AGON_TEST_DATA "/tokenizer/chat_templates.json")["known"];
   const std::vector<ChatMessage> messages = {
       {"system", "s"}, {"user", "u"}, {"assistant", "<think>t</think>a"}, {"user", "v"}};
   int tried = 0, taken = 0;
@@ -158,7 +146,7 @@ TEST(ChatTemplate, EveryOtherMarkMatters) {
 }
 
 TEST(ChatTemplate, ADateIsNotGuessed) {
-  const json templates = read_json("chat_templates.json")["known"];
+  const json templates = read_json(AGON_TEST_DATA "/tokenizer/chat_templates.json")["known"];
   const auto chat = ChatTemplate::read(with_template(templates["Mistral Small 3.2"]));
   ASSERT_TRUE(chat) << chat.error().to_string();
   const auto without = chat->render(std::vector<ChatMessage>{{"user", "x"}}, true);

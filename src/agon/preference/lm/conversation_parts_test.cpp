@@ -3,26 +3,18 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
+
+#include "agon/llm/tokenizer/test_templates.h"
 
 namespace agon {
 namespace {
 
+using llm::read_json;
 using nlohmann::json;
 
-json read_json(const std::string& name) {
-  std::ifstream file(std::string(AGON_TEST_DATA) + "/tokenizer/" + name);
-  return json::parse(file);
-}
-
 llm::ChatTemplate template_of(const std::string& text) {
-  gguf::Metadata metadata;
-  metadata.set("tokenizer.chat_template", text);
-  metadata.set("tokenizer.ggml.tokens", gguf::Strings{"<BOS>", "<EOS>"});
-  metadata.set("tokenizer.ggml.bos_token_id", std::int64_t{0});
-  metadata.set("tokenizer.ggml.eos_token_id", std::int64_t{1});
-  auto chat = llm::ChatTemplate::read(metadata);
+  auto chat = llm::ChatTemplate::read(llm::with_template(text));
   EXPECT_TRUE(chat) << chat.error().to_string();
   return std::move(*chat);
 }
@@ -42,7 +34,8 @@ TEST(ConversationParts, AreWhatJinjaPutsAroundTheAnswers) {
   };
   const std::vector<Case> cases = {
       {0, {"Hi"}, {}}, {2, {"Hi", "And?"}, {"Hello!"}}, {4, {"a", "c", "e"}, {"b", "d"}}};
-  const json templates = read_json("chat_templates.json")["known"], golden = read_json("chat_golden.json");
+  const json templates = read_json(AGON_TEST_DATA "/tokenizer/chat_templates.json")["known"],
+             golden = read_json(AGON_TEST_DATA "/tokenizer/chat_golden.json");
   int compared = 0;
   for (const auto& [name, text] : templates.items()) {
     const llm::ChatTemplate chat = template_of(text);
@@ -60,7 +53,8 @@ TEST(ConversationParts, AreWhatJinjaPutsAroundTheAnswers) {
 }
 
 TEST(ConversationParts, GiveASystemMessageWhereADateWouldStand) {
-  const json templates = read_json("chat_templates.json")["known"], golden = read_json("chat_golden.json");
+  const json templates = read_json(AGON_TEST_DATA "/tokenizer/chat_templates.json")["known"],
+             golden = read_json(AGON_TEST_DATA "/tokenizer/chat_golden.json");
   const llm::ChatTemplate chat = template_of(templates["Mistral Small 3.2"]);
   const auto opening = opening_messages(chat);
   ASSERT_EQ(opening.size(), 1U);
@@ -72,7 +66,8 @@ TEST(ConversationParts, GiveASystemMessageWhereADateWouldStand) {
 }
 
 TEST(ConversationParts, LeavePromptsThatLookLikeTheirOwnMarksAlone) {
-  const llm::ChatTemplate chat = template_of(read_json("chat_templates.json")["known"]["ChatML"]);
+  const llm::ChatTemplate chat =
+      template_of(read_json(AGON_TEST_DATA "/tokenizer/chat_templates.json")["known"]["ChatML"]);
   const std::vector<std::string> prompts = {"AnswerOfTheAssistant", "AnswerOfTheAssistantAgain and again"};
   for (const llm::ChatTemplate* each : {&chat, static_cast<const llm::ChatTemplate*>(nullptr)}) {
     const auto parts = conversation_parts(each, prompts);
