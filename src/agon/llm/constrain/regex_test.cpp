@@ -83,7 +83,13 @@ RC_GTEST_PROP(ConstraintRegex, AgreesWithTheStandardLibrary, ()) {
   Random random(seed);
   std::string pattern = random_regex(random, 2);
   if (random.below(4) == 0) pattern += "|" + random_regex(random, 1);
-  const SharedConstraint constraint = regex(pattern);
+  const auto made = Constraint::from_regex(pattern, odd_tokenizer());
+  if (!made) {
+    // A few of a hundred thousand explode, and are refused by size: no other refusal is right.
+    RC_ASSERT(made.error().to_string().contains("compiling the constraint takes more than the limit"));
+    RC_DISCARD("explodes");
+  }
+  const SharedConstraint& constraint = *made;
   const std::regex twin(pattern, std::regex::ECMAScript);
   for (const std::string& text : short_texts()) {
     const bool matches = std::regex_match(text, twin);
