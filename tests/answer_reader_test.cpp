@@ -1,6 +1,7 @@
 // Answers read by a language model: one rule of cutting, A and B alike, nothing read twice.
 #include "agon/preference/lm/answer_reader.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -8,13 +9,28 @@
 
 #include "agon/llm/access/embedded_model.h"
 #include "agon/llm/engine/test_stories.h"
+#include "agon/llm/gguf/random_model.h"
 #include "agon/preference/lm/answer_request.h"
-#include "agon/preference/lm/conversation_text.h"
 #include "temp_folder.h"
 #include "tiny_model.h"
 
 namespace agon {
 namespace {
+
+using ::testing::HasSubstr;
+
+AnswerSpec file_spec(std::vector<std::string> blocks) {
+  AnswerSpec spec;
+  spec.location = llm::stories_path();
+  spec.blocks = std::move(blocks);
+  return spec;
+}
+AnswerSpec served_spec(std::vector<std::string> blocks) {
+  AnswerSpec spec;
+  spec.served_name = "failing";
+  spec.blocks = std::move(blocks);
+  return spec;
+}
 
 std::unique_ptr<AnswerReader> reader_of(std::vector<std::string> blocks, const std::string& cache,
                                         ReadingBudget budget = {}) {
@@ -30,7 +46,75 @@ std::unique_ptr<AnswerReader> reader_of(std::vector<std::string> blocks, const s
   return std::move(*reader);
 }
 
-const std::vector<std::string> kEvery = {"verdict", "states", "last", "likelihood", "ratio", "reward"};
+const std::vector<std::string> kEvery = {"verdict", "states", "last", "likelihood", "ratio"};
+
+/// A reader of a random model with a classification head, in a file that goes with the test.
+Result<std::unique_ptr<AnswerReader>> reward_reader(const TempFolder& folder,
+                                                    std::vector<std::string> blocks) {
+  gguf::RandomModelOptions options;
+  options.layers = 2;
+  options.labels = 1;
+  auto writer = gguf::random_model(options);
+  AGON_CHECK(writer.has_value() && writer->write(folder / "reward.gguf"));
+  auto model = llm::EmbeddedModel::open(folder / "reward.gguf", {.threads = 2});
+  AGON_CHECK(model.has_value());
+  AnswerSpec spec;
+  spec.location = folder / "reward.gguf";
+  spec.blocks = std::move(blocks);
+  return AnswerReader::create(std::move(*model), std::move(spec), "");
+}
+
+/// A model behind a URL that does well until its work has `bad` in it; it gives no verdict of `untold`.
+class FailingModel final : public llm::LanguageModel {
+ public:
+  explicit FailingModel(std::string bad, std::string untold = "nothing that is there")
+      : bad_(std::move(bad)), untold_(std::move(untold)) {}
+  Result<llm::ModelIdentity> identity() override {
+    return llm::ModelIdentity{"failing", std::string(64, 'f'), 0};
+  }
+  [[nodiscard]] bool is_remote() const override { return true; }
+  using LanguageModel::embed;
+  Result<std::vector<llm::TextEmbedding>> embed(std::span<const llm::ModelInput> inputs,
+                                                const llm::EmbedSettings& /*settings*/,
+                                                const Progress& /*progress*/) override {
+    AGON_TRY(check(inputs, [](const llm::ModelInput& input) { return input.text; }));
+    return std::vector<llm::TextEmbedding>(inputs.size(), {.values = {1}});
+  }
+  Result<std::vector<std::vector<llm::ContinuationScore>>> score(std::span<const llm::ScoreInput> items,
+                                                                 const llm::ScoreSettings& /*settings*/,
+                                                                 const Progress& /*progress*/) override {
+    AGON_TRY(check(items, [](const llm::ScoreInput& item) { return item.continuations[0]; }));
+    return std::vector<std::vector<llm::ContinuationScore>>(items.size(), {{.token_logprobs = {-1}}});
+  }
+  Result<std::vector<llm::ChoiceResult>> choose(std::span<const llm::ChoiceInput> items,
+                                                const Progress& /*progress*/) override {
+    AGON_TRY(check(items, [](const llm::ChoiceInput& item) { return item.context.messages[0].content; }));
+    std::vector<llm::ChoiceResult> results(items.size(), {.logprobs = {-1, -1}});
+    for (std::size_t i = 0; i < items.size(); ++i)
+      if (items[i].context.messages[0].content.contains(untold_)) results[i].untold = "neither";
+    return results;
+  }
+  Result<std::vector<llm::Answer>> generate(std::span<const llm::ModelInput> /*inputs*/,
+                                            const llm::GenerateSettings& /*settings*/,
+                                            const Progress& /*progress*/) override {
+    return fail("writes nothing");
+  }
+  Result<std::vector<std::vector<double>>> rerank(std::span<const llm::RerankInput> items,
+                                                  const Progress& /*progress*/) override {
+    AGON_TRY(check(items, [](const llm::RerankInput& item) { return item.documents[0]; }));
+    return std::vector<std::vector<double>>(items.size(), {1});
+  }
+
+ private:
+  template <class Item, class Text>
+  [[nodiscard]] Status check(std::span<const Item> items, const Text& text_of) const {
+    for (std::size_t i = 0; i < items.size(); ++i)
+      if (text_of(items[i]).contains(bad_))
+        return std::unexpected(Error{.message = "it is bad", .row = i + 1, .column = "text"});
+    return {};
+  }
+  std::string bad_, untold_;
+};
 
 TEST(AnswerReader, GivesEveryBlockAndSwapsWithTheVote) {
   const auto reader = reader_of(kEvery, "");
@@ -51,9 +135,9 @@ TEST(AnswerReader, GivesEveryBlockAndSwapsWithTheVote) {
             << block.name << " " << i;
     EXPECT_TRUE(std::ranges::any_of(block.values, [](float x) { return x != 0; })) << block.name;
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"states", "last", "likelihood", "ratio", "verdict", "reward"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"states", "last", "likelihood", "ratio", "verdict"}));
 
-  // States and likelihoods come out of one pass, the ratio needs another, verdicts and rewards are apart.
+  // States and likelihoods come out of one pass, the ratio needs another, verdicts are apart.
   const std::vector<BlockCost> costs = reader->block_costs();
   ASSERT_EQ(costs.size(), names.size());
   for (std::size_t b = 0; b < costs.size(); ++b) {
@@ -63,7 +147,85 @@ TEST(AnswerReader, GivesEveryBlockAndSwapsWithTheVote) {
   EXPECT_EQ(costs[0].seconds, costs[1].seconds);
   EXPECT_EQ(costs[0].seconds, costs[2].seconds);
   EXPECT_GT(costs[3].seconds, costs[2].seconds);
-  EXPECT_LE(costs[3].seconds + costs[4].seconds + costs[5].seconds, reader->seconds());
+  EXPECT_LE(costs[3].seconds + costs[4].seconds, reader->seconds());
+}
+
+TEST(AnswerReader, ReadsTheRewardOfARewardModel) {
+  TempFolder folder;
+  std::vector<Vote> votes = tiny_votes().votes;
+  votes[3].prompt[0].text = "";
+  votes[4].prompt.push_back({.text = "And then?"});
+  votes[4].response_a.push_back({.text = "Then this."});
+  votes[4].response_b.push_back({.text = ""});
+  const auto reader = reward_reader(folder, {});
+  ASSERT_TRUE(reader) << reader.error().to_string();
+  EXPECT_EQ((*reader)->spec().blocks, std::vector<std::string>{"reward"});
+  const auto blocks = (*reader)->read(votes, {});
+  ASSERT_TRUE(blocks) << blocks.error().to_string();
+  ASSERT_EQ(blocks->front().width, 1U);
+  // The same as the model says of the conversation, turn by turn.
+  auto& model = (*reader)->model();
+  const llm::RerankInput conversation{
+      .query = "And then?",
+      .documents = {"Then this."},
+      .before = {{"user", votes[4].prompt[0].text}, {"assistant", votes[4].response_a[0].text}}};
+  const auto reward = model.rerank(std::span(&conversation, 1));
+  ASSERT_TRUE(reward);
+  EXPECT_EQ(blocks->front().side(4, 0)[0], static_cast<float>((*reward)[0][0]));
+  // Another first turn gives another reward.
+  std::vector<Vote> other(votes.begin() + 4, votes.begin() + 5);
+  other[0].prompt[0].text += " Say it.";
+  EXPECT_NE((*reader)->read(other, {})->front().side(0, 0)[0], blocks->front().side(4, 0)[0]);
+
+  EXPECT_EQ((*reward_reader(folder, {"all"}))->spec().blocks,
+            (std::vector<std::string>{"states", "last", "reward"}));
+  EXPECT_EQ((*reward_reader(folder, {"states"}))->spec().blocks, std::vector<std::string>{"states"});
+  const auto refused = reward_reader(folder, {"verdict"});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().to_string(), HasSubstr("reward.gguf does not give the block 'verdict'"));
+  EXPECT_EQ(refused.error().kind, ErrorKind::kUsage);
+}
+
+TEST(AnswerReader, ChoosesTheBlocksThatTheModelGives) {
+  EXPECT_EQ(reader_of({}, "")->spec().blocks, std::vector<std::string>{"states"});
+  EXPECT_EQ(reader_of({"all"}, "")->spec().blocks,
+            (std::vector<std::string>{"states", "last", "likelihood", "ratio", "verdict"}));
+  auto model = llm::EmbeddedModel::open(llm::stories_path(), {.threads = 1});
+  const auto refused = AnswerReader::create(std::move(*model), file_spec({"reward"}), "");
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().to_string(),
+              HasSubstr("does not give the block 'reward' (expected a reward model"));
+  for (const char* block : {"last", "ratio"})
+    EXPECT_THAT(AnswerReader::create(std::make_unique<FailingModel>("x"), served_spec({block}), "")
+                    .error()
+                    .to_string(),
+                HasSubstr("(expected a model file)"));
+  EXPECT_EQ(
+      (*AnswerReader::create(std::make_unique<FailingModel>("x"), served_spec({"all"}), ""))->spec().blocks,
+      (std::vector<std::string>{"states", "likelihood", "verdict"}));
+}
+
+// A file without a chat template is asked in plain text.
+TEST(AnswerReader, ReadsVerdictsOfABaseModel) {
+  auto model = llm::EmbeddedModel::open(llm::stories_path(), {.threads = 1});
+  auto reader = AnswerReader::create(std::move(*model), file_spec({"verdict"}), "");
+  ASSERT_TRUE(reader) << reader.error().to_string();
+  const auto read = (*reader)->read(tiny_votes().votes, {});
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_TRUE(std::ranges::any_of(read->front().values, [](float x) { return x != 0; }));
+}
+
+// A vote that a server names neither answer of has no verdict, and the others have theirs.
+TEST(AnswerReader, CountsVotesWithoutAVerdict) {
+  std::vector<Vote> votes = tiny_votes().votes;
+  votes[7].prompt[0].text = "Odd one out";
+  auto reader = AnswerReader::create(std::make_unique<FailingModel>("nothing", "Odd one out"),
+                                     served_spec({"verdict"}), "");
+  ASSERT_TRUE(reader);
+  const auto read = (*reader)->read(votes, {});
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ((*reader)->verdicts_untold(), 1U);
+  EXPECT_EQ(read->front().side(7, 0)[0], 0);
 }
 
 TEST(AnswerReader, ReadsNothingTwice) {
@@ -128,63 +290,13 @@ TEST(AnswerReader, ReadsOnlyTheBlocksThatAreMissing) {
   EXPECT_LE(joined->tokens(), alone->tokens());
 }
 
-/// A model behind a URL that does well until its work has `bad` in it.
-class FailingModel final : public llm::LanguageModel {
- public:
-  explicit FailingModel(std::string bad) : bad_(std::move(bad)) {}
-  Result<llm::ModelIdentity> identity() override {
-    return llm::ModelIdentity{"failing", std::string(64, 'f')};
-  }
-  [[nodiscard]] bool is_remote() const override { return true; }
-  using LanguageModel::embed;
-  Result<std::vector<llm::TextEmbedding>> embed(std::span<const llm::ModelInput> inputs,
-                                                const llm::EmbedSettings& /*settings*/,
-                                                const Progress& /*progress*/) override {
-    AGON_TRY(check(inputs, [](const llm::ModelInput& input) { return input.text; }));
-    return std::vector<llm::TextEmbedding>(inputs.size(), {.values = {1}});
-  }
-  Result<std::vector<std::vector<llm::ContinuationScore>>> score(std::span<const llm::ScoreInput> items,
-                                                                 const llm::ScoreSettings& /*settings*/,
-                                                                 const Progress& /*progress*/) override {
-    AGON_TRY(check(items, [](const llm::ScoreInput& item) { return item.continuations[0]; }));
-    return std::vector<std::vector<llm::ContinuationScore>>(items.size(), {{.token_logprobs = {-1}}});
-  }
-  Result<std::vector<llm::ChoiceResult>> choose(std::span<const llm::ChoiceInput> items,
-                                                const Progress& /*progress*/) override {
-    AGON_TRY(check(items, [](const llm::ChoiceInput& item) { return item.context.messages[0].content; }));
-    return std::vector<llm::ChoiceResult>(items.size(), {.logprobs = {-1, -1}});
-  }
-  Result<std::vector<llm::Answer>> generate(std::span<const llm::ModelInput> /*inputs*/,
-                                            const llm::GenerateSettings& /*settings*/,
-                                            const Progress& /*progress*/) override {
-    return fail("writes nothing");
-  }
-  Result<std::vector<std::vector<double>>> rerank(std::span<const llm::RerankInput> items,
-                                                  const Progress& /*progress*/) override {
-    AGON_TRY(check(items, [](const llm::RerankInput& item) { return item.documents[0]; }));
-    return std::vector<std::vector<double>>(items.size(), {1});
-  }
-
- private:
-  template <class Item, class Text>
-  [[nodiscard]] Status check(std::span<const Item> items, const Text& text_of) const {
-    for (std::size_t i = 0; i < items.size(); ++i)
-      if (text_of(items[i]).contains(bad_))
-        return std::unexpected(Error{.message = "it is bad", .row = i + 1, .column = "text"});
-    return {};
-  }
-  std::string bad_;
-};
-
 TEST(AnswerReader, NamesTheVoteThatAnErrorIsAbout) {
   std::vector<Vote> votes = tiny_votes().votes;
   votes[7].response_b[0].text = "Odd one out";
   votes[7].row = 70;
   for (const char* block : {"states", "likelihood", "verdict", "reward"}) {
-    AnswerSpec spec;
-    spec.served_name = "failing";
-    spec.blocks = {block};
-    auto reader = AnswerReader::create(std::make_unique<FailingModel>("Odd one out"), spec, "");
+    auto reader =
+        AnswerReader::create(std::make_unique<FailingModel>("Odd one out"), served_spec({block}), "");
     ASSERT_TRUE(reader);
     const auto read = (*reader)->read(votes, {});
     ASSERT_FALSE(read) << block;
@@ -266,16 +378,17 @@ TEST(AnswerRequest, TakesSeveralTurnsInEveryTemplate) {
   }
 }
 
-TEST(ConversationText, IsCutAtWholeCharacters) {
-  Vote vote;
-  vote.prompt = {{.text = "\u00e4\u00e4\u00e4\u00e4"}};
-  vote.response_a = {{.text = "\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac"}};
-  vote.response_b = {{.text = "b"}};
-  const ConversationText a = conversation_text(vote, 0, {.prompt_tokens = 1, .answer_tokens = 2});
-  EXPECT_EQ(a.asked, "\u00e4\u00e4");
-  EXPECT_EQ(a.answer, "\u20ac ... \u20ac");
-  EXPECT_EQ(a.before, "User: \u00e4\u00e4\n\nAssistant:");
-  EXPECT_NE(verdict_question(vote, true, {}).find("Answer A:\nb\n"), std::string::npos);
+TEST(LikelihoodNumbers, AreMeanSumPercentilesStartAndEnd) {
+  std::vector<double> logprobs;
+  for (int i = 1; i <= 20; ++i) logprobs.push_back(-i);  // the last sixteen places hold the least likely
+  std::vector<float> row(kLikelihoodWidth);
+  likelihood_numbers(logprobs, -0.5, row);
+  EXPECT_EQ(row, (std::vector<float>{-10.5F, -210, -18, -15, -10, -5, -8.5F, -0.5F}));
+  likelihood_numbers({}, -2, row);
+  EXPECT_EQ(row, (std::vector<float>{0, 0, 0, 0, 0, 0, 0, -2}));
+  const double one = -3;
+  likelihood_numbers({&one, 1}, -1, row);
+  EXPECT_EQ(row, (std::vector<float>{-3, -3, -3, -3, -3, -3, -3, -1}));
 }
 
 }  // namespace

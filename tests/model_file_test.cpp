@@ -69,8 +69,8 @@ TEST(ModelFile, SaysWhatIsWrong) {
   EXPECT_THAT(error_of(""), HasSubstr("m.agon: not a model of agon"));
   EXPECT_THAT(error_of("id,prompt\n"), HasSubstr("not a model of agon"));
   EXPECT_THAT(error_of("agon-pref"), HasSubstr("cut off inside its header"));
-  EXPECT_THAT(with(16, std::string_view("\x03\0\0\0", 4)),
-              HasSubstr("format 3 is newer than this program reads"));
+  EXPECT_THAT(with(16, std::string_view("\x04\0\0\0", 4)),
+              HasSubstr("format 4 is newer than this program reads"));
   EXPECT_THAT(with(16, std::string_view("\0\0\0\0", 4)), HasSubstr("header of the model is damaged"));
   EXPECT_THAT(with(20, "\x01"), HasSubstr("header of the model is damaged"));
   EXPECT_THAT(with(200, "\xFF"), HasSubstr("checksum does not match"));
@@ -144,6 +144,84 @@ TEST(ModelFile, NgramOptionsThatDoNotFitTheScoresAreRefused) {
   ASSERT_NE(at, std::string::npos);
   payload.replace(at, 16, twenty.bytes());
   EXPECT_THAT(error_of(model_file_of(payload)), HasSubstr("n-grams of the model do not fit"));
+}
+
+// What was learned from a language model stands at the end.
+const std::string& reading_bytes() {
+  static const std::string bytes = tiny_model(true).to_bytes();
+  return bytes;
+}
+std::string reading_payload() { return reading_bytes().substr(kModelHeaderBytes); }
+
+/// As it is used: the blocks are of the widths that the model has.
+void expect_reads(PreferenceModel& model) {
+  auto source = std::make_shared<TinySource>(*model.language_model());
+  source->widths.clear();
+  for (const Correction& correction : model.corrections())
+    source->widths.emplace_back(correction.block(), correction.width());
+  model.attach(std::move(source));
+  expect_works(model);
+}
+
+TEST(ModelFileWithCorrections, ReadsBackWhatItSaves) {
+  auto model = PreferenceModel::from_bytes(reading_bytes(), "m");
+  ASSERT_TRUE(model) << model.error().to_string();
+  EXPECT_EQ(model->to_bytes(), reading_bytes());
+  EXPECT_EQ(model_file_of(reading_payload(), 3), reading_bytes());
+  ASSERT_NE(model->language_model(), nullptr);
+  EXPECT_EQ(model->language_model()->blocks, (std::vector<std::string>{"states", "verdict"}));
+  EXPECT_EQ(model->language_model()->file_bytes, 1000U);
+  const auto alone = model->predict(tiny_votes().votes);
+  ASSERT_FALSE(alone);
+  EXPECT_THAT(alone.error().to_string(),
+              HasSubstr("reads the answers with a language model (expected tiny.gguf"));
+  expect_reads(*model);
+}
+
+TEST(ModelFileWithCorrections, OlderAndDamagedOnesAreRefused) {
+  EXPECT_THAT(error_of(model_file_of(reading_payload(), 2)),
+              HasSubstr("numbers of version 1 about the answers, which this program does not compute"));
+  const auto with = [](std::string_view from, std::string_view to) {
+    std::string payload = reading_payload();
+    const std::size_t at = payload.rfind(from);
+    AGON_CHECK(at != std::string::npos);
+    payload.replace(at, from.size(), to);
+    return error_of(model_file_of(payload, 3));
+  };
+  // A correction of another block, blocks out of order, and layers that are no ascending list.
+  EXPECT_THAT(with("verdict", "statesX"), HasSubstr("do not fit together"));
+  std::string payload = reading_payload();
+  ByteWriter names, twice, layers, equal;
+  for (const std::string_view name : {"states", "verdict"}) names.put(name);
+  for (const std::string_view name : {"verdict", "states"}) twice.put(name);
+  payload.replace(payload.find(names.bytes()), names.bytes().size(), twice.bytes());
+  EXPECT_THAT(error_of(model_file_of(payload, 3)), HasSubstr("its language model is damaged"));
+  layers.put(std::vector<int>{1, 2});
+  equal.put(std::vector<int>{2, 2});
+  EXPECT_THAT(with(layers.bytes(), equal.bytes()), HasSubstr("its language model is damaged"));
+  for (std::size_t n = good_payload().size() - 8; n < reading_payload().size(); ++n)
+    EXPECT_NE(error_of(model_file_of(reading_payload().substr(0, n), 3)), "") << n;
+}
+
+TEST(ModelFileWithCorrections, FlippedBitsAndExtremeNumbersGiveAnErrorOrAModelThatWorks) {
+  Random random(4);
+  const std::size_t begin = good_payload().size() - 8, size = reading_payload().size() - begin;
+  const std::vector<double> extremes = {HUGE_VAL, NAN, 1.7e308, -1.7e308, 1e-308, 1e11};
+  int taken = 0, refused = 0;
+  for (int i = 0; i < 1500; ++i) {
+    std::string payload = reading_payload();
+    if (i % 3 == 0) {
+      const double value = extremes[random.below(extremes.size())];
+      std::memcpy(payload.data() + begin + random.below(size - sizeof value), &value, sizeof value);
+    } else {
+      payload[begin + random.below(size)] ^= static_cast<char>(1 << random.below(8));
+    }
+    auto model = PreferenceModel::from_bytes(model_file_of(payload, 3), "m");
+    (model ? taken : refused) += 1;
+    if (model) expect_reads(*model);
+  }
+  EXPECT_GT(taken, 50);
+  EXPECT_GT(refused, 50);
 }
 
 }  // namespace

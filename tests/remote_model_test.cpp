@@ -272,13 +272,18 @@ TEST(RemoteModel, RefusedRepliesArePaidForOnce) {
                 AllOf(HasSubstr("answered with 'other'"), HasSubstr("the same request is not sent again")));
   }
   EXPECT_EQ(server.count(), 1);
+  options.ask_again = true;
+  EXPECT_THAT(open(options)->embed(text).error().to_string(), HasSubstr("answered with 'other'"));
+  EXPECT_EQ(server.count(), 2);
+  options.ask_again = false;
+  paid += 10;
   options.any_name = true;
   {
     const auto model = open(options);
     EXPECT_EQ(model->embed(text).value()[0].values, (std::vector<float>{1, 0.5}));
     EXPECT_EQ(model->session().budget().spent().input, paid);
   }
-  EXPECT_EQ(server.count(), 1);
+  EXPECT_EQ(server.count(), 2);
   EXPECT_EQ(open(options)->session().budget().spent().input, paid);
 }
 
@@ -344,8 +349,11 @@ TEST(RemoteModel, ChoosesByTheFirstTokenOfAnAnswer) {
   result = model->choose(std::span(&item, 1));
   EXPECT_NEAR((*result)[0].probabilities[1], 0.01 / 0.61, 1e-12);
   item.choices = {"yes", "no"};
-  EXPECT_THAT(model->choose(std::span(&item, 1)).error().to_string(),
+  result = model->choose(std::span(&item, 1));
+  ASSERT_TRUE(result);
+  EXPECT_THAT((*result)[0].untold,
               HasSubstr("none of the choices is among the 4 most probable first tokens"));
+  EXPECT_EQ((*result)[0].probabilities, (std::vector<double>{0.5, 0.5}));
   item.choices = {"Apple", "Axe"};
   EXPECT_THAT(model->choose(std::span(&item, 1)).error().to_string(),
               HasSubstr("'A' is the beginning of more than one choice"));

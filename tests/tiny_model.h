@@ -1,6 +1,7 @@
 // A whole predictor of a few kilobytes, trained in milliseconds, for tests of its file.
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -49,24 +50,77 @@ inline Dataset tiny_dataset() {
   return std::move(*data);
 }
 
-inline PreferenceModel tiny_model() {
-  const Dataset data = tiny_dataset();
+/// What a language model might say of these votes: two blocks, of which the first knows the winner.
+inline void add_tiny_blocks(Dataset& data) {
+  AnswerBlock states{"states", 3, {}}, verdict{"verdict", 1, {}};
+  for (std::size_t i = 0; i < data.outcomes.size(); ++i)
+    for (std::size_t side = 0; side < 2; ++side) {
+      const bool won = data.outcomes[i] == (side == 0 ? Outcome::kA : Outcome::kB);
+      const auto other = static_cast<float>((7 * i + 3 * side) % 5);
+      states.values.insert(states.values.end(), {won ? 1.0F : 0.0F, other, -other});
+      verdict.values.push_back((side == 0 ? 1.0F : -1.0F) * static_cast<float>(i % 4));
+    }
+  data.lm = {std::move(states), std::move(verdict)};
+}
+
+inline AnswerSpec tiny_spec() {
+  AnswerSpec spec;
+  spec.name = "tiny.gguf";
+  spec.key = std::string(64, 'a');
+  spec.file_bytes = 1000;
+  spec.location = "models/tiny.gguf";
+  spec.layers = {1, 2};
+  spec.blocks = {"states", "verdict"};
+  return spec;
+}
+
+/// Says something of any vote, in blocks of these widths.
+class TinySource final : public AnswerSource {
+ public:
+  [[nodiscard]] const AnswerSpec& spec() const override { return spec_; }
+  [[nodiscard]] Result<std::vector<AnswerBlock>> read(std::span<const Vote> votes,
+                                                      const Progress& /*progress*/) override {
+    std::vector<AnswerBlock> blocks;
+    for (const auto& [name, width] : widths) {
+      AnswerBlock block{name, width, {}};
+      for (std::size_t j = 0; j < 2 * votes.size() * width; ++j)
+        block.values.push_back(static_cast<float>(j % 7) - 3);
+      blocks.push_back(std::move(block));
+    }
+    return blocks;
+  }
+  std::vector<std::pair<std::string, std::size_t>> widths{{"states", 3}, {"verdict", 1}};
+  explicit TinySource(AnswerSpec spec) : spec_(std::move(spec)) {}
+
+ private:
+  AnswerSpec spec_;
+};
+
+/// `reading`: with corrections of add_tiny_blocks().
+inline PreferenceModel tiny_model(bool reading = false) {
+  Dataset data = tiny_dataset();
+  if (reading) add_tiny_blocks(data);
   Recipe recipe = default_recipe(data.main_rows.size());
   recipe.boosted.rounds = 2;
   recipe.boosted.min_child_weight = 0.1;
   recipe.inner_folds = 2;
+  recipe.correction.doubt = HUGE_VAL;
   auto stack = Stack::fit(data, data.main_rows, data.weights, recipe, 1);
   AGON_CHECK(stack.has_value());
-  return {std::move(*stack), BlendWeights{}, Baselines::fit(data, data.main_rows, data.weights),
-          data.ngram_options, ModelCard{{"kind", "tiny"}, {"limits", "all"}}};
+  return {std::move(*stack),
+          BlendWeights{},
+          Baselines::fit(data, data.main_rows, data.weights),
+          data.ngram_options,
+          ModelCard{{"kind", "tiny"}, {"limits", "all"}},
+          tiny_spec()};
 }
 
 inline constexpr std::size_t kModelHeaderBytes = 96;
 
-/// A whole file around a payload, with its size and checksum put right.
-inline std::string model_file_of(std::string_view payload) {
+/// A whole file around a payload (version 3: with corrections), with its size and checksum put right.
+inline std::string model_file_of(std::string_view payload, std::uint32_t version = 1) {
   ByteWriter numbers;
-  numbers.put<std::uint32_t>(1);
+  numbers.put<std::uint32_t>(version);
   numbers.put<std::uint32_t>(0);
   numbers.put<std::uint64_t>(payload.size());
   return "agon-preference\n" + numbers.bytes() + sha256_hex(payload) + std::string(payload);

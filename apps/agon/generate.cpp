@@ -161,6 +161,7 @@ Result<std::string> answer_remotely(llm::LanguageModel& model, const GenerateCom
     const llm::ChoiceInput item{input, c.choices};
     AGON_ASSIGN(const auto results, model.choose(std::span(&item, 1)));
     const llm::ChoiceResult& result = results.front();
+    if (!result.untold.empty()) return fail(result.untold);
     if (!c.json) return c.choices[result.best] + "\n";
     ordered_json json{
         {"text", c.choices[result.best]}, {"exact", result.is_exact}, {"choices", ordered_json::array()}};

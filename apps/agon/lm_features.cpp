@@ -12,6 +12,7 @@
 
 #include "agon/base/hash.h"
 #include "agon/llm/access/embedded_model.h"
+#include "agon/preference/train.h"
 #include "agon/report/number.h"
 #include "llm_options.h"
 
@@ -19,8 +20,7 @@ namespace agon {
 namespace {
 
 Result<std::vector<std::string>> blocks_of(std::vector<std::string> blocks) {
-  if (blocks == std::vector<std::string>{"all"})
-    blocks = {"states", "last", "likelihood", "ratio", "verdict"};
+  if (blocks == std::vector<std::string>{std::string(answer_blocks::kEvery)}) return blocks;
   std::ranges::sort(blocks);
   blocks.erase(std::ranges::unique(blocks).begin(), blocks.end());
   const auto unknown = std::ranges::find_if(blocks, [](const std::string& b) {
@@ -77,9 +77,22 @@ Result<std::string> journal_in_cache(const CLI::App& app, const AnswerSpec& spec
   return fmt::format("{}/remote-{}.journal", folder, sha256_hex(run).substr(0, 16));
 }
 
+/// The model that a predictor was trained with.
+struct Wanted {
+  std::string name, key;
+  bool is_found = false;  ///< The place is of a file that was found by its hash: it has it.
+};
+
+std::unexpected<Error> another_model(const std::string& location, const std::string& expected) {
+  return std::unexpected(
+      Error{.message = "this is not the language model that the predictor was trained with",
+            .file = location,
+            .expected = expected});
+}
+
 Result<std::unique_ptr<AnswerReader>> open_reader(const CLI::App& app, const LmFeatureOptions& options,
                                                   AnswerSpec spec, int threads, const std::string& output,
-                                                  std::string file_key = {}) {
+                                                  const Wanted& wanted = {}) {
   AGON_TRY(check_remote_call(app, spec.location, {"--lm-layers", "--lm-template"}));
   std::unique_ptr<llm::LanguageModel> model;
   if (llm::is_url(spec.location)) {
@@ -90,25 +103,23 @@ Result<std::unique_ptr<AnswerReader>> open_reader(const CLI::App& app, const LmF
     if (const std::string folder = cache_folder(options.cache); journal.empty() && !folder.empty()) {
       AGON_ASSIGN(journal, journal_in_cache(app, spec, remote.remote.name, folder));
     }
-    if (journal.empty() && (remote.max_tokens_total || remote.max_cost))
-      return wrong_call("a budget without a place to keep what it paid for",
-                        "--journal FILE, or a folder for --lm-cache");
-    AGON_ASSIGN(auto opened, open_remote(remote, spec.location, output));
+    AGON_ASSIGN(auto opened,
+                open_remote(remote, spec.location, output, "--journal FILE, or a folder for --lm-cache"));
     spec.served_name = opened->session().name();
     model = std::move(opened);
   } else {
     AGON_ASSIGN(model, llm::EmbeddedModel::open(spec.location,
                                                 {.threads = threads, .template_name = spec.chat_template},
-                                                std::move(file_key)));
+                                                wanted.is_found ? wanted.key : std::string()));
+  }
+  // Another model may lack the layers and blocks that are asked for next.
+  if (!wanted.key.empty()) {
+    AGON_ASSIGN(const llm::ModelIdentity identity, model->identity());
+    if (identity.key != wanted.key)
+      return another_model(spec.location,
+                           spec.is_remote() ? wanted.name : "the file with SHA-256 " + wanted.key);
   }
   return AnswerReader::create(std::move(model), std::move(spec), cache_folder(options.cache));
-}
-
-std::unexpected<Error> another_model(const std::string& location, const std::string& expected) {
-  return std::unexpected(
-      Error{.message = "this is not the language model that the predictor was trained with",
-            .file = location,
-            .expected = expected});
 }
 
 /// A predictor may come from anybody. Where texts and a key go is not for it to say, unless that is this
@@ -125,19 +136,39 @@ Status check_place_of_predictor(const std::string& url, const std::string& predi
       .kind = ErrorKind::kUsage});
 }
 
-/// The file with these bytes; files of the right name are looked at where people put them.
-Result<std::string> find_file(const AnswerSpec& spec, const std::string& predictor) {
+/// Files that may be the one that a predictor needs: first those with its name where people put them, then
+/// all others with its size there, whatever they are called.
+std::vector<std::filesystem::path> candidates(const AnswerSpec& spec, const std::string& predictor) {
   namespace fs = std::filesystem;
-  const fs::path name = fs::path(spec.location).filename();
-  std::vector<fs::path> places{spec.location, fs::path(predictor).parent_path() / name, name,
-                               fs::path("models") / name};
+  const fs::path place(spec.location), here = fs::path(predictor).parent_path();
+  const std::vector<fs::path> folders{place.parent_path(), here, "", "models"};
+  std::vector<fs::path> out;
+  std::error_code none;
+  for (const fs::path& folder : folders)
+    if (const fs::path path = folder / place.filename(); fs::is_regular_file(path, none)) out.push_back(path);
+  for (const fs::path& folder : folders) {
+    std::vector<fs::path> found;
+    for (fs::directory_iterator entry(folder.empty() ? "." : folder, none), end; !none && entry != end;
+         entry.increment(none)) {
+      std::error_code odd;
+      if (entry->path().filename() != place.filename() && entry->is_regular_file(odd) &&
+          entry->file_size(odd) == spec.file_bytes && !odd)
+        found.push_back(folder / entry->path().filename());
+    }
+    std::ranges::sort(found);
+    out.insert(out.end(), found.begin(), found.end());
+  }
+  return out;
+}
+
+/// The file with these bytes.
+Result<std::string> find_file(const AnswerSpec& spec, const std::string& predictor) {
   std::string other;
-  for (const fs::path& place : places) {
-    std::error_code none;
-    if (!fs::is_regular_file(place, none)) continue;
-    AGON_ASSIGN(const std::string hash, sha256_file(place.string()));
-    if (hash == spec.key) return place.string();
-    if (other.empty()) other = place.string();
+  for (const std::filesystem::path& path : candidates(spec, predictor)) {
+    const auto hash = sha256_file(path.string());
+    if (hash && *hash == spec.key) return path.string();
+    if (other.empty() && path.filename() == std::filesystem::path(spec.location).filename())
+      other = path.string();
   }
   const std::string expected =
       fmt::format("the file that it was trained with, SHA-256 {} (--lm FILE)", spec.key);
@@ -166,10 +197,12 @@ void add_lm_training_options(CLI::App& app, LmFeatureOptions& o) {
     return app.add_option(name, value, what)->type_name(type)->group("Language model");
   };
   add("--lm-blocks", o.blocks,
-      "What is read: states, last, likelihood, ratio, verdict, reward, or all but the last", "LIST")
+      "What is read: states, last, likelihood, ratio, verdict, reward, or all that the model gives; states, "
+      "or "
+      "reward of a reward model, when not given",
+      "LIST")
       ->delimiter(',')
-      ->allow_extra_args(false)
-      ->default_str("states");
+      ->allow_extra_args(false);
   add("--lm-layers", o.layers, "Hidden states after which layers; a third of them when not given", "LIST")
       ->delimiter(',')
       ->allow_extra_args(false);
@@ -186,8 +219,8 @@ Result<std::unique_ptr<AnswerReader>> open_lm(const CLI::App& app, const LmFeatu
                                               const std::string& output) {
   if (o.model.empty()) {
     for (const char* name : {"--lm-blocks", "--lm-layers", "--lm-template", "--lm-prompt-tokens",
-                             "--lm-answer-tokens", "--lm-cache"})
-      if (app.count(name) > 0)
+                             "--lm-answer-tokens", "--lm-cache", "--lm-keep-all"})
+      if (app.get_option_no_throw(name) != nullptr && app.count(name) > 0)
         return wrong_call(fmt::format("{} without a language model", name), "--lm MODEL");
     AGON_TRY(check_remote_call(app, "no language model", {}));
     return nullptr;
@@ -205,26 +238,25 @@ Result<std::shared_ptr<AnswerReader>> attach_lm(const CLI::App& app, PreferenceM
                                                 const std::string& path, const LmFeatureOptions& o,
                                                 int threads, const std::string& output) {
   if (model.language_model() == nullptr) {
-    if (!o.model.empty())
+    if (o.model.empty()) return nullptr;
+    const auto left_out = std::ranges::find(model.card(), kLeftOutFact, &ModelCard::value_type::first);
+    if (left_out == model.card().end())
       return wrong_call("--lm, but the predictor was trained without a language model", "no --lm");
+    fmt::print(stderr, "agon: the predictor does without a language model ({}): --lm is not read\n",
+               left_out->second);
     return nullptr;
   }
   AnswerSpec spec = *model.language_model();
-  const std::string wanted = spec.key;
-  std::string found_key;  // of a file that was found by its hash
+  Wanted wanted{.name = spec.name, .key = spec.key};
   if (!o.model.empty()) {
     spec.location = o.model;
   } else if (llm::is_url(spec.location)) {
     AGON_TRY(check_place_of_predictor(spec.location, path));
   } else if (!spec.is_remote()) {
     AGON_ASSIGN(spec.location, find_file(spec, path));
-    found_key = wanted;
+    wanted.is_found = true;
   }
-  AGON_ASSIGN(std::shared_ptr<AnswerReader> reader,
-              open_reader(app, o, spec, threads, output, std::move(found_key)));
-  if (reader->spec().key != wanted)
-    return another_model(spec.location,
-                         spec.is_remote() ? model.language_model()->name : "the file with SHA-256 " + wanted);
+  AGON_ASSIGN(std::shared_ptr<AnswerReader> reader, open_reader(app, o, spec, threads, output, wanted));
   model.attach(reader);
   return reader;
 }
@@ -252,7 +284,8 @@ LanguageModelReport lm_report(const AnswerReader& reader, std::vector<BlockGain>
           .log_loss_without = log_loss_without,
           .votes_read = reader.votes_read(),
           .seconds = reader.seconds(),
-          .costs = reader.block_costs()};
+          .costs = reader.block_costs(),
+          .verdicts_untold = reader.verdicts_untold()};
 }
 
 std::string lm_text(const LanguageModelReport& report) {
@@ -261,6 +294,7 @@ std::string lm_text(const LanguageModelReport& report) {
   for (const std::string& line : block_lines(report.gains)) text += "  " + line + "\n";
   if (report.votes_read > 0)
     text += fmt::format("  seconds a vote: {}\n", cost_line(report.costs, report.votes_read));
+  if (report.verdicts_untold > 0) text += "  " + untold_line(report.verdicts_untold) + "\n";
   return text;
 }
 

@@ -24,7 +24,7 @@ struct LmFeatureOptions {
   std::string cache = "default";
   RemoteCommandOptions remote;
   // Only at training: later the predictor knows.
-  std::vector<std::string> blocks{"states"}, layers;
+  std::vector<std::string> blocks, layers;
   std::string template_name;
   ReadingBudget budget;
 };
@@ -41,9 +41,10 @@ void add_lm_training_options(CLI::App& app, LmFeatureOptions& options);
                                                             const std::string& output);
 
 /// Gives a predictor the language model that it was trained with: `--lm`, or the same file where it was at
-/// training, beside the predictor, in this folder or in models/. The URL that a predictor holds is used only
-/// when it is this machine's; another is an Error that asks for `--lm`. Nothing for a predictor that needs
-/// none; then `--lm` is an Error. `path` is the predictor's.
+/// training, beside the predictor, in this folder or in models/, whatever its name is now. The URL that a
+/// predictor holds is used only when it is this machine's; another is an Error that asks for `--lm`. Nothing
+/// for a predictor that needs none; then `--lm` is an Error, or a note where training found that its blocks
+/// brought nothing. `path` is the predictor's.
 [[nodiscard]] Result<std::shared_ptr<AnswerReader>> attach_lm(const CLI::App& app, PreferenceModel& model,
                                                               const std::string& path,
                                                               const LmFeatureOptions& options, int threads,

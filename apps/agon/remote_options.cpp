@@ -13,10 +13,10 @@
 namespace agon {
 namespace {
 
-constexpr std::array kRemoteNames = {"--name",          "--any-name",  "--key-env",          "--key-file",
-                                     "--key-over-http", "--ca-file",   "--concurrency",      "--timeout",
-                                     "--max-tries",     "--journal",   "--max-tokens-total", "--max-cost",
-                                     "--price-in",      "--price-out", "--connect-timeout"};
+constexpr std::array kRemoteNames = {"--name",          "--any-name", "--key-env",     "--key-file",
+                                     "--key-over-http", "--ca-file",  "--concurrency", "--timeout",
+                                     "--max-tries",     "--journal",  "--ask-again",   "--max-tokens-total",
+                                     "--max-cost",      "--price-in", "--price-out",   "--connect-timeout"};
 
 }  // namespace
 
@@ -54,6 +54,8 @@ void add_remote_options(CLI::App& app, RemoteCommandOptions& o, const char* mode
       ->capture_default_str();
   add("--journal", r.journal,
       "Where finished items are kept for good; OUT.journal, until the run is done, when not given", "FILE");
+  flag("--ask-again", r.ask_again,
+       "Send requests again whose replies, in the journal, were of no use and paid for");
   add("--max-tokens-total", o.max_tokens_total, "Stop before input and output have more tokens than this",
       "N")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 50));
@@ -106,14 +108,14 @@ std::string journal_beside(const std::string& output) {
 }
 
 Result<std::unique_ptr<llm::RemoteModel>> open_remote(const RemoteCommandOptions& o, const std::string& url,
-                                                      const std::string& output) {
+                                                      const std::string& output, const char* places) {
   llm::RemoteOptions options = o.remote;
   options.url = url;
   options.budget.max_tokens = o.max_tokens_total;
   options.budget.max_cost = o.max_cost;
   if (options.journal.empty()) options.journal = journal_beside(output);
   if (options.journal.empty() && (o.max_tokens_total || o.max_cost))
-    return wrong_call("a budget without a place to keep what it paid for", "-o OUT or --journal FILE");
+    return wrong_call("a budget without a place to keep what it paid for", places);
   return llm::RemoteModel::open(options);
 }
 

@@ -34,10 +34,10 @@ void add_remote_options(CLI::App& app, RemoteCommandOptions& options, const char
 [[nodiscard]] std::string journal_beside(const std::string& output);
 
 /// The remote model that a URL names. Without `--journal` finished items are kept in "OUTPUT.journal"; an
-/// output to standard output has none. A budget needs a journal.
-[[nodiscard]] Result<std::unique_ptr<llm::RemoteModel>> open_remote(const RemoteCommandOptions& options,
-                                                                    const std::string& url,
-                                                                    const std::string& output);
+/// output to standard output has none. A budget needs a journal; `places` says where one could be.
+[[nodiscard]] Result<std::unique_ptr<llm::RemoteModel>> open_remote(
+    const RemoteCommandOptions& options, const std::string& url, const std::string& output,
+    const char* places = "-o OUT or --journal FILE");
 /// After the output is whole: deletes a journal that was not asked for, and says on standard error what was
 /// spent.
 [[nodiscard]] Status finish_remote(llm::RemoteModel& model, const RemoteCommandOptions& options, bool quiet);

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <optional>
 
 #include "agon/base/file.h"
 #include "agon/base/parallel.h"
@@ -190,8 +191,10 @@ Status run(const CLI::App& app, const TrainCommand& c) {
   card.emplace_back(
       "limits", "learned from people who voted on the files below; other people, prompts and times differ");
   card.insert(card.end(), facts.begin(), facts.end());
+  std::optional<FinalChoices> choices;
+  if (!c.no_cv) choices = FinalChoices{cv.weights, cv.kept_blocks};
   AGON_ASSIGN(Trained trained,
-              train(data, cv.weights, card, options, progress, reader ? reader->spec() : AnswerSpec{}));
+              train(data, choices, card, options, progress, reader ? reader->spec() : AnswerSpec{}));
   if (trained.model.language_model() != nullptr) trained.model.attach(reader);  // the report predicts
   if (!c.output.empty()) AGON_TRY(trained.model.save(c.output));
   if (!c.no_cv) AGON_TRY(write_reports(c, data, cv, judged, trained, facts, reader.get()));
@@ -211,6 +214,8 @@ Status run(const CLI::App& app, const TrainCommand& c) {
     text += fmt::format("  blend: {}\n", blend_words(cv.weights));
     if (reader) text += lm_text(*reader, cv, data.votes().size());
   }
+  for (const auto& [key, value] : trained.model.card())
+    if (key == kLeftOutFact) text += fmt::format("  left out of the predictor: {}\n", value);
   if (!c.output.empty()) text += fmt::format("\nmodel   {}\n", c.output);
   if (!c.html.empty() && !c.no_cv) text += fmt::format("report  {}\n", c.html);
   return print(text);
@@ -258,6 +263,10 @@ void add_train_command(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   train->add_flag("--keep-all", c->train.keep_all_files,
                   "Take further files as they are, without judging whether they help");
+  train
+      ->add_flag("--lm-keep-all", c->train.keep_all_blocks,
+                 "Keep every block of --lm-blocks in the model, also those that bring nothing")
+      ->group("Language model");
   train->add_flag("--no-cv", c->no_cv, "No cross-validation: faster, and no figures");
   train->add_flag("--skip-bad", c->read.skip_bad,
                   "Pass over rows that can't be read, and say how many and which");

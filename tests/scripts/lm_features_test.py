@@ -30,6 +30,8 @@ class LmFeatures(unittest.TestCase):
              cwd=cls.folder)
         cls.lm = ["--lm", "s.gguf", "--lm-template", "chatml", "--lm-cache", "cache", "--lm-prompt-tokens", 16,
                   "--lm-answer-tokens", 32]
+        # A model of 260,000 parameters brings nothing to 60 votes: it is kept for what is tested here.
+        cls.lm.append("--lm-keep-all")
         cls.trained = agon("train", VOTES, *cls.lm, "--lm-blocks", "states,likelihood", "-o", "p.agon", "--html", "r.html",
                            "--json", "r.json", cwd=cls.folder)
 
@@ -69,6 +71,12 @@ class LmFeatures(unittest.TestCase):
             shutil.copy(self.folder / "s.gguf", other)
             there = agon("predict", "p.agon", VOTES, "--lm-cache", "none", cwd=other).stdout
             self.assertEqual(list(csv.DictReader(there.splitlines())), rows)
+            # Under another name it is found by its size and hash, whatever else lies about.
+            Path(other, "a.gguf").write_bytes(b"x" * Path(other, "s.gguf").stat().st_size)
+            Path(other, "s.gguf").rename(Path(other, "renamed.bin"))
+            renamed = agon("predict", "p.agon", VOTES, "--lm-cache", "none", cwd=other).stdout
+            self.assertEqual(list(csv.DictReader(renamed.splitlines())), rows)
+            Path(other, "renamed.bin").rename(Path(other, "s.gguf"))
             with open(Path(other, "s.gguf"), "r+b") as file:
                 file.seek(-1, 2)
                 file.write(b"x")
@@ -78,12 +86,26 @@ class LmFeatures(unittest.TestCase):
             self.assertEqual(list(csv.DictReader(given.splitlines())), rows)
             agon("predict", "p.agon", VOTES, "--lm", "s.gguf", cwd=other, expect=1)
 
+    def test_a_model_that_brings_nothing_is_left_out(self):
+        words = ["--lm", "s.gguf", "--lm-template", "chatml", "--lm-cache", "cache", "--lm-prompt-tokens", 16, "--lm-answer-tokens", 32]
+        trained = agon("train", VOTES, *words, "--lm-blocks", "likelihood", "-o", "none.agon", cwd=self.folder)
+        self.assertRegex(trained.stdout, r"likelihood: \+\d\.\d{4} ")
+        said = "likelihood: brought nothing on rows that were held out"
+        self.assertIn(f"left out of the predictor: {said}", trained.stdout)
+        self.assertIn(said, agon("info", "none.agon", cwd=self.folder).stdout)
+        rows = agon("predict", "none.agon", VOTES, cwd=self.folder).stdout
+        given = agon("predict", "none.agon", VOTES, "--lm", "s.gguf", cwd=self.folder)
+        self.assertEqual(given.stdout, rows)
+        self.assertIn(f"does without a language model ({said}): --lm is not read", given.stderr)
+
     def test_bad_calls(self):
         for words, said in (
             (["--lm", "s.gguf", "--lm-blocks", "states,soul"], "no block 'soul'"),
             (["--lm", "s.gguf", "--lm-layers", "1,x"], "'x' is no layer"),
             (["--lm", "s.gguf", "--lm-layers", "6"], "has no layer 6"),
             (["--lm-layers", "2"], "--lm-layers without a language model"),
+            (["--lm-keep-all"], "--lm-keep-all without a language model"),
+            (["--lm", "s.gguf", "--lm-blocks", "reward"], "s.gguf does not give the block 'reward' (expected a reward model"),
             (["--lm", "s.gguf", "--name", "m"], "--name is for remote models"),
             (["--lm", "http://127.0.0.1:9/v1", "--lm-layers", "2"], "--lm-layers is for model files"),
         ):
@@ -100,7 +122,7 @@ class LmFeatures(unittest.TestCase):
             content = bytearray(path.read_bytes())
             content[-9] ^= 1
             path.write_bytes(content)
-        words = [VOTES, *self.lm[:-6], "--lm-cache", "damaged", "--lm-prompt-tokens", 16, "--lm-answer-tokens", 32, "--lm-blocks",
+        words = [VOTES, *self.lm[:4], "--lm-keep-all", "--lm-cache", "damaged", "--lm-prompt-tokens", 16, "--lm-answer-tokens", 32, "--lm-blocks",
                  "states,likelihood", "--no-cv", "-o", "mended.agon"]
         agon("train", *words, cwd=self.folder)
         agon("predict", "mended.agon", VOTES, "--lm-cache", "none", cwd=self.folder)

@@ -89,7 +89,7 @@ class LmRemote(unittest.TestCase):
         return run
 
     def lm(self):
-        return ["--lm", self.server.url, "--name", "m"]
+        return ["--lm", self.server.url, "--name", "m", "--lm-keep-all"]
 
     def journals(self):
         return sorted(self.folder.glob("cache/*.journal"))

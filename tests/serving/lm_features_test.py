@@ -13,14 +13,14 @@ from remote_test import Remote, clean_environment  # noqa: E402
 from server import MODELS, PATIENCE, PROGRAM, ROOT, Server  # noqa: E402
 
 VOTES = ROOT / "tests/data/votes/lmsys_sample.csv"
-BUDGET = ["--lm-prompt-tokens", 16, "--lm-answer-tokens", 32]
+BUDGET = ["--lm-prompt-tokens", 8, "--lm-answer-tokens", 16]
 BLOCKS = ["states", "likelihood", "verdict", "reward"]
 COLUMNS = ["id", "winner_model_a", "winner_model_b", "winner_tie"]
 
 
 class RemotePredictor(Remote):
     def train(self, url, *words, code=0):
-        return self.agon("train", VOTES, "--lm", url, "--name", "stories", *BUDGET, *words, code=code)
+        return self.agon("train", VOTES, "--lm", url, "--name", "stories", *BUDGET, "--lm-keep-all", *words, code=code)
 
     def predictions(self, *words):
         rows = list(csv.DictReader(self.agon("predict", *words).splitlines()))
@@ -59,7 +59,7 @@ class RemotePredictor(Remote):
         self.train(whole.url, *words, "--lm-cache", "whole-cache", "-o", "whole.agon")
 
         slow = self.proxy(delay=0.005)
-        command = [PROGRAM, "train", VOTES, "--lm", slow.url, "--name", "stories", *BUDGET, *words, "--lm-cache", "killed-cache",
+        command = [PROGRAM, "train", VOTES, "--lm", slow.url, "--name", "stories", *BUDGET, "--lm-keep-all", *words, "--lm-cache", "killed-cache",
                    "-o", "killed.agon"]
         run = subprocess.Popen(list(map(str, command)), cwd=self.folder, env=clean_environment(), stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL)

@@ -5,8 +5,8 @@
 //   u32       reserved, 0
 //   u64       bytes of the payload
 //   64 bytes  SHA-256 of the payload in hex, as `sha256sum` prints it
-//   payload   card, blocks with versions, n-gram options, blend weights, baselines, stack; in version 2 then
-//             the language model, the version of its numbers, and the corrections
+//   payload   card, blocks with versions, n-gram options, blend weights, baselines, stack; in version 3 then
+//             the version of a language model's numbers, which model gives them, and the corrections
 //
 // The checksum is verified before anything of the payload is read. Since it only guards against
 // accidents, everything inside is checked as if it came from a stranger: sizes against what is left,
@@ -26,8 +26,9 @@ namespace agon {
 namespace {
 
 constexpr std::string_view kMagic = "agon-preference\n";
-// Version 2 has what was learned from a language model at its end; models without that are of version 1.
-constexpr std::uint32_t kFormatVersion = 2;
+// Version 3 has what was learned from a language model at its end; models without that are of version 1.
+// Version 2 was of numbers of an earlier version.
+constexpr std::uint32_t kFormatVersion = 3;
 constexpr std::size_t kHeader = 16 + 4 + 4 + 8 + 64;
 constexpr std::uint64_t kMaxFile = std::uint64_t{1} << 30;
 constexpr std::uint64_t kMaxCard = 1000;
@@ -72,8 +73,8 @@ std::string PreferenceModel::to_bytes() const {
   baselines_.save(payload);
   stack_.save(payload);
   if (language_model() != nullptr) {
-    lm_.save(payload);
     payload.put<std::int32_t>(kAnswerNumbersVersion);
+    lm_.save(payload);
     stack_.save_corrections(payload);
   }
 
@@ -143,8 +144,7 @@ Result<PreferenceModel> PreferenceModel::from_bytes(std::string_view bytes, cons
   if (!stack) return refuse(stack.error().message);
   model.stack_ = std::move(*stack);
   if (version >= 2) {
-    model.lm_ = AnswerSpec::load(in);
-    const auto numbers = in.get<std::int32_t>();
+    const auto numbers = version == 2 ? 1 : in.get<std::int32_t>();
     if (!in.ok()) return refuse("what the model says of its language model is damaged");
     if (numbers != kAnswerNumbersVersion)
       return refuse(
@@ -152,6 +152,8 @@ Result<PreferenceModel> PreferenceModel::from_bytes(std::string_view bytes, cons
                       "program does not compute",
                       numbers),
           "a model trained with this version of agon; train it again");
+    model.lm_ = AnswerSpec::load(in);
+    if (!in.ok()) return refuse("what the model says of its language model is damaged");
     if (const Status loaded = model.stack_.load_corrections(in); !loaded)
       return refuse(loaded.error().message);
     std::vector<std::string> blocks;

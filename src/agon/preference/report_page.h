@@ -38,11 +38,12 @@ struct BaseLearner {
 /// What a language model brought, and what it cost.
 struct LanguageModelReport {
   std::string name;              ///< empty: there was none
-  std::vector<BlockGain> gains;  ///< each block against leaving it out, then all of them
+  std::vector<BlockGain> gains;  ///< each block beside the kept ones, then these together
   double log_loss_without = 0;
-  std::size_t votes_read = 0;    ///< anew; others were kept from earlier runs
-  double seconds = 0;            ///< that this took
-  std::vector<BlockCost> costs;  ///< of it; see AnswerReader::block_costs()
+  std::size_t votes_read = 0;       ///< anew; others were kept from earlier runs
+  double seconds = 0;               ///< that this took
+  std::vector<BlockCost> costs;     ///< of it; see AnswerReader::block_costs()
+  std::size_t verdicts_untold = 0;  ///< see AnswerReader::verdicts_untold()
 };
 struct ReportData {
   std::string title;  ///< "How well model.agon predicts votes.csv"

@@ -67,6 +67,8 @@ std::vector<Correction> fit_corrections(const Dataset& data, std::span<const std
                                         std::uint64_t seed) {
   std::vector<Correction> out;
   for (const AnswerBlock& block : data.lm) {
+    if (recipe.lm_blocks && std::ranges::find(*recipe.lm_blocks, block.name) == recipe.lm_blocks->end())
+      continue;
     auto fitted = Correction::fit(block,
                                   {.rows = rows,
                                    .offsets = offsets,
@@ -169,7 +171,7 @@ Result<Stack> Stack::fit(const Dataset& data, std::span<const std::uint32_t> row
   stack.boosted_ = std::move(*trees);
   stack.rounds_ = boosted.rounds;
   stack.depth_ = boosted.depth;
-  if (data.lm.empty()) return stack;
+  if (data.lm.empty() || (recipe.lm_blocks && recipe.lm_blocks->empty())) return stack;
   AGON_ASSIGN(std::vector<Shift> offsets,
               out_of_fold_logits(training, inner, with_penalty(linear, stack.linear_choice_), boosted,
                                  penalty, *size));

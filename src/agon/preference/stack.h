@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,6 +38,7 @@ struct Recipe {
   std::vector<TreeChoice> tree_choices{{1, 0}, {0.5, 0}, {1.5, 0}, {0.75, 1}};
   std::uint32_t tree_splits = 2;
   CorrectionOptions correction;
+  std::optional<std::vector<std::string>> lm_blocks;  ///< Of the dataset's; all when unset.
 };
 /// Suits about this many training rows: few rows want shallow trees and strong penalties.
 [[nodiscard]] Recipe default_recipe(std::size_t rows);

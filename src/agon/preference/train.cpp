@@ -20,6 +20,24 @@ namespace {
 
 constexpr double kBlendPull = 20;
 
+/// The default recipe for so many rows, without judging a language model's blocks where it is told not to.
+Recipe recipe_for(std::size_t rows, const TrainOptions& options) {
+  Recipe recipe = default_recipe(rows);
+  if (options.keep_all_blocks) recipe.correction.doubt = HUGE_VAL;
+  return recipe;
+}
+
+/// "states, verdict": the blocks of `data` that the predictor does without.
+std::string left_out_blocks(const Dataset& data, const Stack& stack) {
+  std::string names;
+  for (const AnswerBlock& block : data.lm) {
+    const auto correction = std::ranges::find(stack.corrections(), block.name, &Correction::block);
+    if (correction == stack.corrections().end() || !correction->is_on())
+      names += (names.empty() ? "" : ", ") + block.name;
+  }
+  return names;
+}
+
 struct Fold {
   std::vector<std::uint32_t> held_out;  ///< places among main_rows
   std::vector<bool> group_held_out;
@@ -94,7 +112,8 @@ Result<FoldResult> run_fold(const Dataset& data, const Fold& fold, const FoldTas
   const std::vector<double> weights = chosen_weights(data, auxiliary);
   const std::vector<std::uint32_t> rows = training_rows(data, main, weights, fold.group_held_out);
   rows_used = main.size();
-  AGON_ASSIGN(const Stack stack, Stack::fit(data, rows, weights, default_recipe(rows.size()), task.seed));
+  AGON_ASSIGN(const Stack stack,
+              Stack::fit(data, rows, weights, recipe_for(rows.size(), options), task.seed));
 
   std::vector<std::uint32_t> held_out;
   std::vector<Outcome> outcomes;
@@ -133,18 +152,23 @@ Result<FoldResult> run_fold(const Dataset& data, const Fold& fold, const FoldTas
   return result;
 }
 
+/// The places among main_rows that a fold does not hold out.
+std::vector<std::uint32_t> places_outside(const Fold& fold, std::size_t places) {
+  std::vector<bool> inside(places);
+  for (const std::uint32_t i : fold.held_out) inside[i] = true;
+  std::vector<std::uint32_t> others;
+  for (std::uint32_t i = 0; i < places; ++i)
+    if (!inside[i]) others.push_back(i);
+  return others;
+}
+
 /// Blend of every row with weights learned on the other folds' rows.
 std::vector<Prediction> cross_fitted_blend(const std::array<std::vector<Prediction>, kLearners>& learners,
                                            const std::vector<Fold>& folds,
                                            std::span<const Outcome> outcomes) {
   std::vector<Prediction> out(outcomes.size());
   for (const Fold& fold : folds) {
-    std::vector<bool> inside(outcomes.size());
-    for (const std::uint32_t i : fold.held_out) inside[i] = true;
-    std::vector<std::uint32_t> others;
-    for (std::uint32_t i = 0; i < outcomes.size(); ++i)
-      if (!inside[i]) others.push_back(i);
-    const BlendWeights weights = fit_blend(learners, outcomes, others);
+    const BlendWeights weights = fit_blend(learners, outcomes, places_outside(fold, outcomes.size()));
     for (const std::uint32_t i : fold.held_out) out[i] = blend_row(learners, i, weights);
   }
   return out;
@@ -162,6 +186,20 @@ struct FoldRun {
   std::size_t rows = 0;  ///< of the first file, learned from
 };
 
+/// The language model's blocks that each fold keeps, judged on the other folds' rows.
+std::vector<std::vector<bool>> cross_fitted_blocks(const BlockShifts& drawing, const std::vector<Fold>& folds,
+                                                   std::span<const std::uint32_t> groups,
+                                                   const TrainOptions& options) {
+  std::vector<std::vector<bool>> kept(folds.size());
+  parallel_for(folds.size(), [&](std::size_t f) {
+    if (options.keep_all_blocks)
+      kept[f].assign(drawing.shifts.front().size(), true);
+    else
+      kept[f] = worth_keeping({&drawing, 1}, places_outside(folds[f], drawing.outcomes.size()), groups);
+  });
+  return kept;
+}
+
 std::size_t curve_folds(const Dataset& data, std::size_t folds) {
   return std::min<std::size_t>(folds, data.main_rows.size() > 20000 ? 1 : 2);
 }
@@ -169,6 +207,7 @@ std::size_t curve_folds(const Dataset& data, std::size_t folds) {
 /// Log loss against training size: the same held-out folds, smaller shares of the prompts to learn from.
 std::vector<LearningPoint> learning_curve(const Dataset& data, const std::vector<Fold>& folds,
                                           std::span<const FoldRun> runs, std::span<const Outcome> outcomes,
+                                          std::span<const std::vector<bool>> kept_blocks,
                                           std::uint64_t seed) {
   std::map<double, std::pair<std::size_t, std::vector<ScoredRow>>> by_share;
   const std::size_t used = curve_folds(data, folds.size());
@@ -178,7 +217,8 @@ std::vector<LearningPoint> learning_curve(const Dataset& data, const std::vector
     rows += run.rows;
     const std::vector<std::uint32_t>& held_out = folds[run.fold].held_out;
     for (std::size_t i = 0; i < held_out.size(); ++i)
-      scored.push_back({shifted(blend_row(run.result.learners, i, {}), sum_of(run.result.shifts[i])),
+      scored.push_back({shifted(blend_row(run.result.learners, i, {}),
+                                sum_of(run.result.shifts[i], kept_blocks[run.fold])),
                         outcomes[held_out[i]], 1.0, data.groups[data.main_rows[held_out[i]]]});
   }
   std::vector<LearningPoint> points;
@@ -268,34 +308,47 @@ Result<CrossValidation> cross_validate(const Dataset& data, const TrainOptions& 
   });
   for (const Status& one : status)
     if (!one) return std::unexpected(one.error());
-  if (options.learning_curve)
-    cv.learning_curve = learning_curve(data, drawings[0], runs, outcomes, options.seed);
 
   std::vector<std::string> blocks;
   for (const AnswerBlock& block : data.lm) blocks.push_back(block.name);
   std::vector<std::uint32_t> main_groups;
   for (const std::uint32_t r : data.main_rows) main_groups.push_back(data.groups[r]);
   BlockGains gains(blocks, main_groups);
+  struct Drawing {
+    std::vector<Prediction> without;  ///< the blend, before the language model's shifts
+    std::vector<std::vector<Shift>> shifts;
+  };
+  std::vector<Drawing> judged(drawings.size());
   for (std::size_t s = 0; s < drawings.size(); ++s) {
     std::array<std::vector<Prediction>, kLearners> learners;
     for (auto& l : learners) l.resize(n);
-    std::vector<std::vector<Shift>> shifts(n);
-    for (std::size_t f = 0; f < cv.folds; ++f) {
-      FoldResult& result = runs[s * cv.folds + f].result;
-      gains.add_fit(result.corrections);
+    std::vector<std::vector<Shift>>& shifts = judged[s].shifts;
+    std::vector<std::uint32_t> fold_of(n);
+    shifts.resize(n);
+    for (std::uint32_t f = 0; f < cv.folds; ++f) {
+      const FoldResult& result = runs[s * cv.folds + f].result;
       for (std::size_t i = 0; i < drawings[s][f].held_out.size(); ++i) {
-        for (std::size_t k = 0; k < kLearners; ++k)
-          learners[k][drawings[s][f].held_out[i]] = result.learners[k][i];
-        shifts[drawings[s][f].held_out[i]] = std::move(result.shifts[i]);
+        const std::uint32_t place = drawings[s][f].held_out[i];
+        for (std::size_t k = 0; k < kLearners; ++k) learners[k][place] = result.learners[k][i];
+        shifts[place] = result.shifts[i];
+        fold_of[place] = f;
       }
     }
-    std::vector<Prediction> blended = cross_fitted_blend(learners, drawings[s], outcomes);
-    gains.add_drawing(blended, shifts, outcomes);
-    for (std::size_t i = 0; i < n; ++i) blended[i] = shifted(blended[i], sum_of(shifts[i]));
+    judged[s].without = cross_fitted_blend(learners, drawings[s], outcomes);
+    const BlockShifts drawing{judged[s].without, shifts, outcomes};
+    const std::vector<std::vector<bool>> kept =
+        cross_fitted_blocks(drawing, drawings[s], main_groups, options);
+    for (std::size_t f = 0; f < cv.folds; ++f)
+      gains.add_fit(runs[s * cv.folds + f].result.corrections, kept[f]);
+    gains.add_drawing(drawing, fold_of, kept);
+    std::vector<Prediction> blended = judged[s].without;
+    for (std::size_t i = 0; i < n; ++i) blended[i] = shifted(blended[i], sum_of(shifts[i], kept[fold_of[i]]));
     double sum = 0;
     for (std::size_t i = 0; i < n; ++i) sum += log_loss(blended[i], outcomes[i]);
     cv.log_loss_by_seed.push_back(sum / static_cast<double>(n));
     if (s > 0) continue;
+    if (options.learning_curve)
+      cv.learning_curve = learning_curve(data, drawings[0], runs, outcomes, kept, options.seed);
     cv.predictions = blended;
     cv.weights = fit_blend(learners, outcomes, every);
     cv.learners = std::move(learners);
@@ -317,13 +370,19 @@ Result<CrossValidation> cross_validate(const Dataset& data, const TrainOptions& 
     cv.importances = ranked_importances(shuffled, columns);
   }
   if (!blocks.empty()) {
+    std::vector<BlockShifts> all;
+    for (const Drawing& one : judged) all.push_back({one.without, one.shifts, outcomes});
+    const std::vector<bool> kept = options.keep_all_blocks ? std::vector<bool>(blocks.size(), true)
+                                                           : worth_keeping(all, every, main_groups);
+    for (std::size_t b = 0; b < blocks.size(); ++b)
+      if (kept[b]) cv.kept_blocks.push_back(blocks[b]);
     cv.block_gains = gains.result();
     cv.log_loss_without_lm_by_seed = gains.log_loss_without();
   }
   return cv;
 }
 
-Result<Trained> train(const Dataset& data, const BlendWeights& weights, const ModelCard& card,
+Result<Trained> train(const Dataset& data, const std::optional<FinalChoices>& choices, const ModelCard& card,
                       const TrainOptions& options, const Progress& progress, const AnswerSpec& lm) {
   Trained out;
   if (progress) progress("final fit", 0, 2);
@@ -333,15 +392,23 @@ Result<Trained> train(const Dataset& data, const BlendWeights& weights, const Mo
   const std::vector<bool> none(*std::ranges::max_element(data.groups) + std::size_t{1});
   const std::vector<std::uint32_t> rows = training_rows(data, data.main_rows, row_weights, none);
   if (progress) progress("final fit", 1, 2);
-  AGON_ASSIGN(Stack stack, Stack::fit(data, rows, row_weights, default_recipe(rows.size()), options.seed));
+  Recipe recipe = recipe_for(rows.size(), options);
+  if (choices)
+    recipe.lm_blocks = choices->lm_blocks;
+  else if (!options.keep_all_blocks)
+    recipe.correction.doubt = 0;
+  AGON_ASSIGN(Stack stack, Stack::fit(data, rows, row_weights, recipe, options.seed));
   Baselines baselines = Baselines::fit(data, rows, row_weights);
   ModelCard full = card;
   full.emplace_back("chosen in inner folds",
                     fmt::format("penalty {:g} times the default, {} rounds of trees of depth {}",
                                 stack.linear_choice(), stack.rounds(), stack.depth()));
   for (const std::string& line : describe(data, out.auxiliary)) full.emplace_back("further file", line);
-  out.model = PreferenceModel(std::move(stack), weights, std::move(baselines), data.ngram_options,
-                              std::move(full), lm);
+  if (std::string left_out = left_out_blocks(data, stack); !left_out.empty())
+    full.emplace_back(kLeftOutFact, left_out + (choices ? ": brought nothing on rows that were held out"
+                                                        : ": brought nothing in the inner folds"));
+  out.model = PreferenceModel(std::move(stack), choices ? choices->weights : BlendWeights{},
+                              std::move(baselines), data.ngram_options, std::move(full), lm);
   if (progress) progress("final fit", 2, 2);
   return out;
 }

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agon/base/error.h"
@@ -17,9 +19,10 @@
 namespace agon {
 
 struct TrainOptions {
-  std::uint32_t folds = 0;      ///< 0: 5, or 3 for more than 20,000 rows
-  std::uint32_t cv_seeds = 1;   ///< fold drawings whose figures are averaged
-  bool keep_all_files = false;  ///< do not judge further files
+  std::uint32_t folds = 0;       ///< 0: 5, or 3 for more than 20,000 rows
+  std::uint32_t cv_seeds = 1;    ///< fold drawings whose figures are averaged
+  bool keep_all_files = false;   ///< do not judge further files
+  bool keep_all_blocks = false;  ///< of a language model; do not judge what they bring
   bool learning_curve = true;
   std::uint64_t seed = 1;
 };
@@ -36,11 +39,13 @@ struct CrossValidation {
   std::vector<LearningPoint> learning_curve;
   /// The language model's blocks; empty without one.
   std::vector<BlockGain> block_gains;
+  std::vector<std::string> kept_blocks;  ///< Those that are worth keeping by all rows: the predictor's.
   std::vector<double> log_loss_without_lm_by_seed;
 };
 
 /// Every fold does all that training does: judges the further files, fits vocabulary, scaling and
-/// scores, chooses penalties in folds of its own, and gets blend weights from the other folds.
+/// scores, chooses penalties in folds of its own, and gets blend weights and the choice of a language
+/// model's blocks from the other folds.
 [[nodiscard]] Result<CrossValidation> cross_validate(const Dataset& data, const TrainOptions& options,
                                                      const Progress& progress);
 
@@ -48,11 +53,18 @@ struct Trained {
   PreferenceModel model;
   std::vector<AuxiliaryChoice> auxiliary;
 };
-/// One fit on all rows; `lm` is where data.lm came from. `weights` of the blend come from cross_validate;
-/// equal ones without it.
-[[nodiscard]] Result<Trained> train(const Dataset& data, const BlendWeights& weights, const ModelCard& card,
-                                    const TrainOptions& options, const Progress& progress,
-                                    const AnswerSpec& lm = {});
+/// What the cross-validation chose for the final fit.
+struct FinalChoices {
+  BlendWeights weights;
+  std::vector<std::string> lm_blocks;
+};
+/// The language model's blocks that a predictor's card says were left out.
+inline constexpr std::string_view kLeftOutFact = "language model left out";
+/// One fit on all rows; `lm` is where data.lm came from. Without choices (no cross-validation) the blend is
+/// equal, and a part of a block stays when the inner folds' log loss is lower with it.
+[[nodiscard]] Result<Trained> train(const Dataset& data, const std::optional<FinalChoices>& choices,
+                                    const ModelCard& card, const TrainOptions& options,
+                                    const Progress& progress, const AnswerSpec& lm = {});
 
 /// Weights of the learners that lower the log loss of the blend, pulled towards equal
 /// ones as by 20 rows' worth of evidence: on few rows they stay near equal.

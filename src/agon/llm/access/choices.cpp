@@ -78,15 +78,15 @@ Result<ChoiceResult> choose_by_first_token(std::span<const std::string> choices,
     sums[*choice] += std::exp(logprob);
     any = true;
   }
+  ChoiceResult result;
+  result.is_exact = false;
   if (!any) {
     std::string seen;
     for (std::size_t i = 0; i < std::min<std::size_t>(top.size(), 5); ++i)
       seen += fmt::format("{}'{}'", i > 0 ? ", " : "", shown(top[i].first));
-    return fail(fmt::format("none of the choices is among the {} most probable first tokens ({}, ...)",
-                            top.size(), seen));
+    result.untold = fmt::format("none of the choices is among the {} most probable first tokens ({}, ...)",
+                                top.size(), seen);
   }
-  ChoiceResult result;
-  result.is_exact = false;
   for (const double sum : sums) result.logprobs.push_back(sum > 0 ? std::log(sum) : kNone);
   for (double& logprob : result.logprobs)
     if (logprob == kNone) logprob = least;

@@ -85,7 +85,9 @@ Result<ModelIdentity> EmbeddedModel::identity() {
   if (key_.empty()) {
     AGON_ASSIGN(key_, sha256_file(path_));
   }
-  return ModelIdentity{std::filesystem::path(path_).filename().string(), key_};
+  std::error_code none;
+  const std::uintmax_t bytes = std::filesystem::file_size(path_, none);
+  return ModelIdentity{std::filesystem::path(path_).filename().string(), key_, none ? 0 : bytes};
 }
 
 Result<std::vector<TextEmbedding>> EmbeddedModel::embed(std::span<const ModelInput> inputs,
@@ -204,7 +206,8 @@ Result<std::vector<std::vector<double>>> EmbeddedModel::rerank(std::span<const R
   std::vector<ScoreRequest> requests;
   for (std::size_t i = 0; i < items.size(); ++i) {
     for (std::size_t k = 0; k < items[i].documents.size(); ++k) {
-      auto request = relevance_request(*engine_, items[i].query, items[i].documents[k]);
+      auto request =
+          relevance_request(*engine_, query_text(items[i].before, items[i].query), items[i].documents[k]);
       if (!request) return about(i, fmt::format("documents[{}]", k), std::move(request.error()));
       requests.push_back(std::move(*request));
     }
@@ -226,7 +229,7 @@ Result<std::vector<std::vector<double>>> EmbeddedModel::rerank_by_head(std::span
   std::vector<std::vector<Token>> texts;
   for (std::size_t i = 0; i < items.size(); ++i)
     for (std::size_t k = 0; k < items[i].documents.size(); ++k) {
-      auto tokens = rerank_tokens(*engine_, items[i].query, items[i].documents[k]);
+      auto tokens = rerank_tokens(*engine_, items[i].query, items[i].documents[k], items[i].before);
       if (tokens)
         if (const Status fits = engine_->check_length(tokens->size(), "the text"); !fits)
           tokens = std::unexpected(fits.error());

@@ -74,6 +74,9 @@ struct ChoiceResult {
   /// probable ones that the server lists; a choice that was not among them has the last one's probability,
   /// which its own is at most.
   bool is_exact = true;
+  /// Set when none of the choices was among those tokens: what was in their place. All are equally probable
+  /// then, at the last token's log-probability.
+  std::string untold = {};
 };
 
 struct GenerateSettings {
@@ -95,12 +98,14 @@ struct Answer {
 struct RerankInput {
   std::string query = {};
   std::vector<std::string> documents = {};  ///< One or more.
+  std::vector<ChatMessage> before = {};     ///< Turns of a conversation whose latest message is the query.
 };
 
 struct ModelIdentity {
   std::string name = {};  ///< For people: the file's name, or "NAME at URL".
   std::string key =
       {};  ///< 64 hex digits: SHA-256 of the file's bytes, or of URL and name. Results may be kept by it.
+  std::uint64_t bytes = 0;  ///< Of the file; 0 of a remote model.
 };
 
 /// Every operation takes many items, so that they run together, and gives results in their order. An Error

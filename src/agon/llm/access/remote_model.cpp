@@ -8,6 +8,7 @@
 #include "agon/base/hash.h"
 #include "agon/llm/access/choices.h"
 #include "agon/llm/access/item_error.h"
+#include "agon/llm/engine/reward.h"
 #include "agon/llm/remote/echo.h"
 #include "agon/llm/remote/requests.h"
 
@@ -59,7 +60,7 @@ Result<std::unique_ptr<RemoteModel>> RemoteModel::open(const RemoteOptions& opti
 Result<ModelIdentity> RemoteModel::identity() {
   const std::string url = session_->url().text;
   return ModelIdentity{fmt::format("{} at {}", session_->name(), url),
-                       sha256_hex(fmt::format("agon remote model\n{}\n{}", url, session_->name()))};
+                       sha256_hex(fmt::format("agon remote model\n{}\n{}", url, session_->name())), 0};
 }
 
 Result<std::vector<TextEmbedding>> RemoteModel::embed(std::span<const ModelInput> inputs,
@@ -303,7 +304,8 @@ Result<std::vector<std::vector<double>>> RemoteModel::rerank(std::span<const Rer
   std::vector<std::string> keys;
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (items[i].documents.empty()) return about(i, "documents", {.message = "there is nothing to rank"});
-    std::string body = rerank_request(session_->name(), items[i].query, items[i].documents);
+    std::string body =
+        rerank_request(session_->name(), query_text(items[i].before, items[i].query), items[i].documents);
     keys.push_back(session_->key(path, body));
     if (plan.wants(keys.back()))
       plan.add({.request = {path, std::move(body)}, .keys = {keys.back()}, .item = i});

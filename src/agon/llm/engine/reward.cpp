@@ -60,15 +60,26 @@ Result<std::vector<float>> head_outputs(const Engine& engine, std::span<const fl
   return apply_head(engine.config().head, weights.head(), behind_norm);
 }
 
+std::string query_text(std::span<const ChatMessage> before, std::string_view query) {
+  if (before.empty()) return std::string(query);
+  std::string text;
+  for (const ChatMessage& message : before)
+    text += (message.role == "user" ? "User: " : "Assistant: ") + message.content + "\n\n";
+  return text.append("User: ").append(query);
+}
+
 Result<std::vector<Token>> rerank_tokens(const Engine& engine, std::string_view query,
-                                         std::string_view document) {
+                                         std::string_view document, std::span<const ChatMessage> before) {
   const Tokenizer& tokenizer = engine.tokenizer();
   const std::string pattern =
       engine.file().metadata().string_or("tokenizer.chat_template.rerank", "").value_or("");
   if (pattern.find("{query}") != std::string::npos && pattern.find("{document}") != std::string::npos)
-    return tokenizer.encode(filled(pattern, query, document), {.add_special = false, .parse_special = true});
+    return tokenizer.encode(filled(pattern, query_text(before, query), document),
+                            {.add_special = false, .parse_special = true});
   if (const auto& chat = engine.chat_template()) {
-    const ChatMessage messages[] = {{"user", std::string(query)}, {"assistant", std::string(document)}};
+    std::vector<ChatMessage> messages(before.begin(), before.end());
+    messages.push_back({"user", std::string(query)});
+    messages.push_back({"assistant", std::string(document)});
     AGON_ASSIGN(const std::string text, chat->render(messages, false));
     return tokenizer.encode(text, {.add_special = true, .parse_special = true});
   }
@@ -81,7 +92,7 @@ Result<std::vector<Token>> rerank_tokens(const Engine& engine, std::string_view 
                       std::back_inserter(tokens));
   };
   special(tokenizer.special().bos);
-  text(query);
+  text(query_text(before, query));
   special(tokenizer.special().eos);
   special(tokenizer.special().separator);
   text(document);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -22,11 +23,17 @@ namespace agon::llm {
 [[nodiscard]] Result<std::vector<float>> head_outputs(const Engine& engine, std::span<const float> state,
                                                       bool normed);
 
-/// What a reranker reads to judge a document: its own template (tokenizer.chat_template.rerank) around both,
-/// as llama.cpp's converter writes it; else, by the chat template, the query as the user's message and the
-/// document as the answer; else, without one, BOS, query, EOS, separator, document, EOS, as far as the
-/// vocabulary has these. Special tokens in the texts are read as such, as in all prompts.
+/// The query as one text with the turns of a conversation before it: "User: ...\n\nAssistant: ...\n\nUser:
+/// QUERY", or the query alone where there are none.
+[[nodiscard]] std::string query_text(std::span<const ChatMessage> before, std::string_view query);
+
+/// What a reranker reads to judge a document: its own template (tokenizer.chat_template.rerank) around
+/// query_text() and document, as llama.cpp's converter writes it; else, by the chat template, the turns
+/// before, the query as the user's message and the document as the answer; else, without one, BOS, query
+/// text, EOS, separator, document, EOS, as far as the vocabulary has these. Special tokens in the texts are
+/// read as such, as in all prompts.
 [[nodiscard]] Result<std::vector<Token>> rerank_tokens(const Engine& engine, std::string_view query,
-                                                       std::string_view document);
+                                                       std::string_view document,
+                                                       std::span<const ChatMessage> before = {});
 
 }  // namespace agon::llm

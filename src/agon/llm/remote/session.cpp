@@ -155,6 +155,7 @@ Status RemoteSession::keep(const RemoteCall& call, CallResults results, const To
 }
 
 Status RemoteSession::look_again(const RemoteCall& call, const Reader& reader) {
+  if (options_.ask_again) return {};
   AGON_ASSIGN(const auto reply, journal_->refused(refusal_key(call)));
   if (!reply) return {};
   auto results = results_of(call, *reply, reader);
@@ -162,8 +163,7 @@ Status RemoteSession::look_again(const RemoteCall& call, const Reader& reader) {
   Error error = std::move(results.error());
   error.message = client_->key().redact(std::move(error.message));
   error.message +=
-      "; this reply was paid for earlier, and the same request is not sent again: to ask anew, delete the "
-      "line with \"refused\" from the journal";
+      "; this reply was paid for earlier, and the same request is not sent again (--ask-again sends it)";
   error.row = call.item + 1;
   return std::unexpected(how_to_go_on(std::move(error)));
 }

@@ -33,6 +33,7 @@ struct RemoteOptions {
   bool key_over_http = false;  ///< Send a key over plain http to other machines too.
   HttpOptions http = {};
   BudgetOptions budget = {};
+  bool ask_again = false;    ///< Send calls again whose replies of earlier runs were of no use.
   std::string journal = {};  ///< Where finished items are kept; empty: for the length of a call only.
 };
 
@@ -59,8 +60,8 @@ class RemoteSession {
   using Reader = std::function<Result<CallResults>(const RemoteCall& call, std::string_view body)>;
   /// Sends the calls whose results are not kept yet (calls that share a key with an earlier one must be left
   /// out by the caller), and keeps what comes back, reply by reply. A reply that was paid for and is of no
-  /// use is kept too, and the same call is not sent again: see Journal. An Error names the item by `row`
-  /// (from 1), and says how the run can go on. `progress` counts calls.
+  /// use is kept too, and the same call is sent again only with `ask_again`: see Journal. An Error names the
+  /// item by `row` (from 1), and says how the run can go on. `progress` counts calls.
   [[nodiscard]] Status run(std::span<const RemoteCall> calls, const Reader& reader, std::string_view stage,
                            const Progress& progress);
 

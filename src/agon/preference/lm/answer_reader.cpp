@@ -8,12 +8,15 @@
 #include <functional>
 #include <initializer_list>
 #include <numeric>
+#include <optional>
 #include <unordered_set>
 
 #include "agon/base/bytes.h"
 #include "agon/base/check.h"
 #include "agon/base/hash.h"
 #include "agon/llm/access/embedded_model.h"
+#include "agon/preference/lm/answer_request.h"
+#include "agon/preference/lm/conversation_parts.h"
 #include "agon/preference/lm/conversation_text.h"
 
 namespace agon {
@@ -48,6 +51,59 @@ std::uint64_t key_of(std::initializer_list<const Turns*> parts) {
 llm::Engine* engine_of(llm::LanguageModel& model) {
   auto* embedded = dynamic_cast<llm::EmbeddedModel*>(&model);
   return embedded == nullptr ? nullptr : &embedded->engine();
+}
+
+/// Can the model give the block? If not, what it would take.
+std::optional<std::string_view> what_lacks(llm::LanguageModel& model, std::string_view block) {
+  const llm::Engine* engine = engine_of(model);
+  if (engine == nullptr)
+    return block == answer_blocks::kLast || block == answer_blocks::kRatio
+               ? std::optional<std::string_view>("a model file")
+               : std::nullopt;
+  if (block == answer_blocks::kReward)
+    return engine->config().head
+               ? std::nullopt
+               : std::optional<std::string_view>("a reward model: a file with a classification head");
+  return is_of_states(block) || engine->config().causal
+             ? std::nullopt
+             : std::optional<std::string_view>("a causal model: a file with probabilities of next tokens");
+}
+
+/// The spec's blocks in their order; see create().
+Result<std::vector<std::string>> chosen_blocks(llm::LanguageModel& model, const AnswerSpec& spec) {
+  const bool every = spec.blocks == std::vector<std::string>{std::string(answer_blocks::kEvery)};
+  if (spec.blocks.empty()) {
+    const llm::Engine* engine = engine_of(model);
+    const bool rewards = engine != nullptr && engine->config().head && !engine->config().causal;
+    return std::vector<std::string>{std::string(rewards ? answer_blocks::kReward : answer_blocks::kStates)};
+  }
+  std::vector<std::string> blocks;
+  for (const std::string_view block : answer_blocks::kAll) {
+    const auto lacks = what_lacks(model, block);
+    // Few servers rerank, and which do can only be found by asking.
+    if (every && !lacks && !(model.is_remote() && block == answer_blocks::kReward))
+      blocks.emplace_back(block);
+    if (every || std::ranges::find(spec.blocks, block) == spec.blocks.end()) continue;
+    if (lacks)
+      return std::unexpected(
+          Error{.message = fmt::format("{} does not give the block '{}'", spec.name, block),
+                .expected = std::string(*lacks),
+                .kind = ErrorKind::kUsage});
+    blocks.emplace_back(block);
+  }
+  AGON_CHECK(every || blocks.size() == spec.blocks.size());
+  return blocks;
+}
+
+/// The question for a verdict, in the model's chat template; as plain text for a file without one.
+llm::ChoiceInput verdict_input(const llm::Engine* engine, const std::string& question) {
+  if (engine == nullptr) return {.context = {.messages = {{"user", question}}}, .choices = {"A", "B"}};
+  const auto& chat = engine->chat_template();
+  if (!chat)
+    return {.context = {.text = fmt::format("User: {}\n\nAssistant:", question)}, .choices = {" A", " B"}};
+  std::vector<llm::ChatMessage> messages = opening_messages(*chat);
+  messages.push_back({"user", question});
+  return {.context = {.messages = std::move(messages)}, .choices = {"A", "B"}};
 }
 
 /// A vote is named, not a place in a window.
@@ -89,11 +145,8 @@ Result<std::unique_ptr<AnswerReader>> AnswerReader::create(std::unique_ptr<llm::
   AGON_ASSIGN(const llm::ModelIdentity identity, model->identity());
   spec.name = identity.name;
   spec.key = identity.key;
-  std::vector<std::string> ordered;
-  for (const std::string_view block : answer_blocks::kAll)
-    if (std::ranges::find(spec.blocks, block) != spec.blocks.end()) ordered.emplace_back(block);
-  AGON_CHECK(!ordered.empty() && ordered.size() == spec.blocks.size());
-  spec.blocks = std::move(ordered);
+  spec.file_bytes = identity.bytes;
+  AGON_ASSIGN(spec.blocks, chosen_blocks(*model, spec));
   const bool states = std::ranges::any_of(spec.blocks, is_of_states);
   if (const llm::Engine* engine = engine_of(*model)) {
     const int layers = engine->config().layer_count();
@@ -109,12 +162,6 @@ Result<std::unique_ptr<AnswerReader>> AnswerReader::create(std::unique_ptr<llm::
       return std::unexpected(Error{.message = "layers can't be chosen of a model behind a URL",
                                    .expected = "a model file, or no layers",
                                    .kind = ErrorKind::kUsage});
-    for (const std::string_view block : {answer_blocks::kLast, answer_blocks::kRatio})
-      if (std::ranges::find(spec.blocks, block) != spec.blocks.end())
-        return std::unexpected(
-            Error{.message = fmt::format("the block '{}' needs a model file", block),
-                  .expected = "states, likelihood, verdict or reward of a model behind a URL",
-                  .kind = ErrorKind::kUsage});
   }
   std::unique_ptr<AnswerReader> reader(new AnswerReader(std::move(model), std::move(spec)));
   AGON_TRY(reader->open_stores(cache_folder));
@@ -365,7 +412,7 @@ Status AnswerReader::compute_scores(std::span<const KeyedVote> votes, Kept& kept
   for (std::size_t k = 0; k < wanted.size(); ++k) {
     ConversationText text = conversation_text(*wanted[k].vote, wanted[k].side, spec_.budget);
     if (text.answer.empty()) continue;
-    items.push_back({.context = {.text = std::move(text.before)}, .continuations = {" " + text.answer}});
+    items.push_back({.context = {.text = text.opening()}, .continuations = {" " + text.answer}});
     row_of.push_back(k);
     votes_of_items.push_back(wanted[k].vote);
   }
@@ -389,9 +436,7 @@ Status AnswerReader::compute_verdicts(std::span<const KeyedVote> votes, Kept& ke
   std::vector<const Vote*> votes_of_items;
   for (const Missing& m : wanted)
     for (const bool exchanged : {false, true}) {
-      items.push_back(
-          {.context = {.messages = {{"user", verdict_question(*m.vote, exchanged, spec_.budget)}}},
-           .choices = {"A", "B"}});
+      items.push_back(verdict_input(engine_of(*model_), verdict_question(*m.vote, exchanged, spec_.budget)));
       votes_of_items.push_back(m.vote);
     }
   const auto result = model_->choose(items);
@@ -403,6 +448,7 @@ Status AnswerReader::compute_verdicts(std::span<const KeyedVote> votes, Kept& ke
   std::vector<float> rows;
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     const double verdict = (first_over_second(2 * i) - first_over_second(2 * i + 1)) / 2;
+    if (!choices[2 * i].untold.empty() && !choices[2 * i + 1].untold.empty()) ++verdicts_untold_;
     rows.push_back(static_cast<float>(std::isfinite(verdict) ? std::clamp(verdict, -50.0, 50.0) : 0.0));
   }
   return keep(kept, wanted, rows);
@@ -416,7 +462,9 @@ Status AnswerReader::compute_rewards(std::span<const KeyedVote> votes, Kept& kep
   for (const Missing& m : wanted) {
     votes_of_items.push_back(m.vote);
     ConversationText text = conversation_text(*m.vote, m.side, spec_.budget);
-    items.push_back({.query = std::move(text.asked), .documents = {std::move(text.answer)}});
+    items.push_back({.query = text_or_empty(std::move(text.asked)),
+                     .documents = {text_or_empty(std::move(text.answer))},
+                     .before = std::move(text.before)});
   }
   const auto rewards = model_->rerank(items);
   if (!rewards) return about_item(votes_of_items, rewards.error());

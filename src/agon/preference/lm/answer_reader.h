@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agon/llm/access/language_model.h"
+#include "agon/llm/engine/reading.h"
 #include "agon/preference/features/row_store.h"
 #include "agon/preference/lm/answer_source.h"
 
@@ -14,9 +15,11 @@ namespace agon {
 
 class AnswerReader final : public AnswerSource {
  public:
-  /// Completes `spec`: the model's name and key, its layers where none are given (a third of them) and blocks
-  /// are to be read that need some, and the order of its blocks. A block that such a model can't give is an
-  /// Error. Rows are kept in `cache_folder`, in one file for each model, block and setting; empty: in memory.
+  /// Completes `spec`: the model's name and key, its blocks (where none are given the states, or the reward
+  /// of a reward model; kEvery: all that such a model gives) and their order, and its layers where none are
+  /// given (a third of them) and blocks are to be read that need some. A block that such a model can't give
+  /// is an Error. Rows are kept in `cache_folder`, in one file for each model, block and setting; empty: in
+  /// memory.
   static Result<std::unique_ptr<AnswerReader>> create(std::unique_ptr<llm::LanguageModel> model,
                                                       AnswerSpec spec, const std::string& cache_folder);
 
@@ -33,6 +36,9 @@ class AnswerReader final : public AnswerSource {
   /// texts take all of its time, each of them, as each would need the pass alone. Blocks whose rows were kept
   /// take no part and no time.
   [[nodiscard]] std::vector<BlockCost> block_costs() const;
+  /// Votes that were read anew whose verdict counts as none: neither answer was among the most probable first
+  /// tokens that a server lists.
+  [[nodiscard]] std::size_t verdicts_untold() const { return verdicts_untold_; }
   /// Tokens that went through a model file's layers for them, what answers share once; 0 behind a URL.
   [[nodiscard]] std::size_t tokens() const { return tokens_; }
   [[nodiscard]] llm::LanguageModel& model() { return *model_; }
@@ -90,13 +96,13 @@ class AnswerReader final : public AnswerSource {
   std::unique_ptr<llm::LanguageModel> model_;
   AnswerSpec spec_;
   std::vector<Kept> kept_;  // as spec_.blocks
-  std::size_t votes_read_ = 0, tokens_ = 0;
+  std::size_t votes_read_ = 0, tokens_ = 0, verdicts_untold_ = 0;
   double seconds_ = 0;
 };
 
 /// Numbers of the likelihood block, of a text's token log-probabilities and that of its end: the mean, the
-/// sum, the 10th, 25th, 50th and 75th percentile, the mean of the first 16, and the end's. All zero for a
-/// text without tokens.
+/// sum, the 10th, 25th, 50th and 75th percentile, the mean of the first 16, and the end's. A text
+/// without tokens has zeros and its end.
 inline constexpr std::size_t kLikelihoodWidth = 8;
 void likelihood_numbers(std::span<const double> logprobs, double end, std::span<float> out);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 
 namespace agon {
@@ -16,6 +17,7 @@ bool AnswerSpec::gives_the_same(const AnswerSpec& other) const {
 void AnswerSpec::save(ByteWriter& out) const {
   for (const std::string* text : {&name, &key, &location, &served_name, &chat_template})
     out.put(std::string_view(*text));
+  out.put(file_bytes);
   out.put(layers);
   out.put<std::int32_t>(budget.prompt_tokens);
   out.put<std::int32_t>(budget.answer_tokens);
@@ -29,28 +31,41 @@ AnswerSpec AnswerSpec::load(ByteReader& in) {
     *text = in.get_string();
     if (text->size() > 65536) in.fail();
   }
+  spec.file_bytes = in.get<std::uint64_t>();
   spec.layers = in.get_vector<int>();
   spec.budget.prompt_tokens = in.get<std::int32_t>();
   spec.budget.answer_tokens = in.get<std::int32_t>();
   const auto count = in.get<std::uint64_t>();
+  const auto* next = std::begin(answer_blocks::kAll);
   for (std::uint64_t i = 0; i < count && in.ok(); ++i) {
     spec.blocks.push_back(in.get_string());
-    if (std::ranges::find(answer_blocks::kAll, spec.blocks.back()) == std::end(answer_blocks::kAll))
+    next = std::find(next, std::end(answer_blocks::kAll), spec.blocks.back());
+    if (next == std::end(answer_blocks::kAll))
       in.fail();
+    else
+      ++next;
   }
   const auto good = [](int tokens) { return tokens >= 1 && tokens <= 1 << 20; };
-  if (spec.layers.size() > 1024 || !std::ranges::is_sorted(spec.layers) ||
+  if (spec.layers.size() > 1024 ||
+      std::ranges::adjacent_find(spec.layers, std::ranges::greater_equal{}) != spec.layers.end() ||
       std::ranges::any_of(spec.layers, [](int l) { return l < 0 || l > 65536; }) ||
       !good(spec.budget.prompt_tokens) || !good(spec.budget.answer_tokens))
     in.fail();
   return spec;
 }
 
+std::string untold_line(std::size_t verdicts) {
+  return fmt::format(
+      "{} {} no verdict, which counts as 0: the model named neither answer among its likeliest first words",
+      verdicts, verdicts == 1 ? "vote has" : "votes have");
+}
+
 std::string cost_line(std::span<const BlockCost> costs, std::size_t votes) {
   std::string line;
   for (const BlockCost& cost : costs)
-    line += fmt::format("{}{} {:.3f}", line.empty() ? "" : ", ", cost.block,
-                        cost.seconds / static_cast<double>(votes));
+    line += fmt::format(
+        "{}{} {}", line.empty() ? "" : ", ", cost.block,
+        cost.seconds > 0 ? fmt::format("{:.3f}", cost.seconds / static_cast<double>(votes)) : "kept");
   return line;
 }
 

@@ -10,8 +10,8 @@
 #include "agon/base/error.h"
 #include "agon/base/progress.h"
 #include "agon/data/vote.h"
-#include "agon/preference/lm/answer_request.h"
 #include "agon/preference/lm/correction.h"
+#include "agon/preference/lm/reading_budget.h"
 
 namespace agon {
 
@@ -28,20 +28,22 @@ inline constexpr std::string_view kVerdict =
 inline constexpr std::string_view kReward =
     "reward";  ///< What a reward model or a reranker gives the answer.
 inline constexpr std::string_view kAll[] = {kStates, kLast, kLikelihood, kRatio, kVerdict, kReward};
+inline constexpr std::string_view kEvery = "all";  ///< In place of names: all that a model gives.
 }  // namespace answer_blocks
 
 /// Raised whenever the same model and text would give other numbers: kept rows and old predictors then no
 /// longer fit.
-inline constexpr int kAnswerNumbersVersion = 1;
+inline constexpr int kAnswerNumbersVersion = 2;
 
 /// What is read, and by which model: all that numbers depend on beside the votes.
 struct AnswerSpec {
-  std::string name;           ///< Of the model, for people: "SmolLM2-135M-Instruct.Q4_1.gguf", "NAME at URL".
-  std::string key;            ///< SHA-256 of the model's file, or of URL and name.
-  std::string location;       ///< Where it was: a path, or a URL.
-  std::string served_name;    ///< A server's name of it; empty for a file.
-  std::string chat_template;  ///< The family that was asked for; empty: the file's own.
-  std::vector<int> layers;    ///< Of kStates and kLast, ascending.
+  std::string name;  ///< Of the model, for people: "SmolLM2-135M-Instruct.Q4_1.gguf", "NAME at URL".
+  std::string key;   ///< SHA-256 of the model's file, or of URL and name.
+  std::uint64_t file_bytes = 0;  ///< Of the model's file.
+  std::string location;          ///< Where it was: a path, or a URL.
+  std::string served_name;       ///< A server's name of it; empty for a file.
+  std::string chat_template;     ///< The family that was asked for; empty: the file's own.
+  std::vector<int> layers;       ///< Of kStates and kLast, ascending.
   ReadingBudget budget;
   std::vector<std::string> blocks;  ///< Of answer_blocks::kAll, in that order.
 
@@ -49,7 +51,7 @@ struct AnswerSpec {
   /// The same numbers for the same votes, wherever the model lies?
   [[nodiscard]] bool gives_the_same(const AnswerSpec& other) const;
   void save(ByteWriter& out) const;
-  /// Bounds are checked; a block that is unknown fails the reader.
+  /// Bounds are checked; a block or layer that is unknown, double or out of order fails the reader.
   [[nodiscard]] static AnswerSpec load(ByteReader& in);
 };
 
@@ -59,8 +61,11 @@ struct BlockCost {
   double seconds = 0;
 };
 
-/// "states 0.081, verdict 0.310": seconds a vote, each by its block.
+/// "states 0.081, verdict 0.310": seconds a vote, each by its block; "kept" where nothing was read for it.
 [[nodiscard]] std::string cost_line(std::span<const BlockCost> costs, std::size_t votes);
+
+/// "3 votes have no verdict: ...", of AnswerReader::verdicts_untold().
+[[nodiscard]] std::string untold_line(std::size_t verdicts);
 
 class AnswerSource {
  public:

@@ -136,7 +136,8 @@ PartFit fit_part(const Part& part, std::uint32_t folds, const CorrectionOptions&
       best = c;
     }
   }
-  if (gain.mean > options.doubt * gain.error) return out;
+  // A part that changes nothing is off whatever the doubt.
+  if (gain.mean == 0 || gain.mean > options.doubt * gain.error) return out;
   out.out_of_fold = added.col(static_cast<Index>(best));
   out.theta = fit_logistic(part.z, part.offset, part.label, part.weight, options.penalties[best],
                            part.intercept, Vector::Zero(part.z.cols()));
@@ -151,10 +152,13 @@ Shift logits_of(const Prediction& p) {
   return {std::log(a) - std::log(b), std::log(tie) - std::log(a + b)};
 }
 
-Shift sum_of(std::span<const Shift> shifts, std::size_t left_out) {
+Shift sum_of(std::span<const Shift> shifts) { return sum_of(shifts, std::vector<bool>(shifts.size(), true)); }
+
+Shift sum_of(std::span<const Shift> shifts, const std::vector<bool>& kept) {
+  AGON_CHECK(kept.size() == shifts.size());
   Shift sum;
   for (std::size_t i = 0; i < shifts.size(); ++i)
-    if (i != left_out) sum += shifts[i];
+    if (kept[i]) sum += shifts[i];
   return sum;
 }
 

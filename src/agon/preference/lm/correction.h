@@ -39,8 +39,9 @@ struct Shift {
     return *this;
   }
 };
-/// Of a row's shifts, without number `left_out`.
-[[nodiscard]] Shift sum_of(std::span<const Shift> shifts, std::size_t left_out = SIZE_MAX);
+[[nodiscard]] Shift sum_of(std::span<const Shift> shifts);
+/// Of the shifts that `kept` says yes to.
+[[nodiscard]] Shift sum_of(std::span<const Shift> shifts, const std::vector<bool>& kept);
 /// The shifts that stand in pairs of columns: see correction_columns().
 [[nodiscard]] std::vector<Shift> shifts_in(std::span<const float> columns);
 

@@ -20,8 +20,9 @@ Result<ModelGains> model_gains(const PreferenceModel& model, std::span<const Vot
   }
   AGON_ASSIGN(const std::vector<Prediction> without, model.predict_rows(rows));
   BlockGains gains(blocks, clusters);
-  gains.add_drawing(without, shifts, outcomes);
-  gains.add_fit(model.corrections());
+  const std::vector<bool> kept(blocks.size(), true);
+  gains.add_drawing({without, shifts, outcomes}, std::vector<std::uint32_t>(votes.size(), 0), {&kept, 1});
+  gains.add_fit(model.corrections(), kept);
   out.gains = gains.result();
   out.log_loss_without = gains.log_loss_without().front();
   return out;
