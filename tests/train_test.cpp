@@ -299,7 +299,7 @@ TEST(Training, KeepsTheBlocksOfALanguageModelThatBringSomething) {
     const auto fact = std::ranges::find(trained.model.card(), kLeftOutFact, &ModelCard::value_type::first);
     return fact == trained.model.card().end() ? std::string() : fact->second;
   };
-  // Noise seems worth its standard error in one case of six or so.
+  // Noise looks useful now and then; what is known to be useful always does.
   Result<CrossValidation> cv = fail("none yet");
   int noise_kept = 0;
   for (std::uint64_t seed = 0; seed < 6; ++seed) {
@@ -313,7 +313,7 @@ TEST(Training, KeepsTheBlocksOfALanguageModelThatBringSomething) {
     else if (!cv)
       cv = std::move(one);
   }
-  EXPECT_LE(noise_kept, 2);
+  EXPECT_LE(noise_kept, 3);
   ASSERT_TRUE(cv);
   ASSERT_EQ(cv->block_gains.size(), 3U);
   EXPECT_EQ(cv->block_gains[0].kept, 4);

@@ -188,14 +188,13 @@ struct FoldRun {
 
 /// The language model's blocks that each fold keeps, judged on the other folds' rows.
 std::vector<std::vector<bool>> cross_fitted_blocks(const BlockShifts& drawing, const std::vector<Fold>& folds,
-                                                   std::span<const std::uint32_t> groups,
                                                    const TrainOptions& options) {
   std::vector<std::vector<bool>> kept(folds.size());
   parallel_for(folds.size(), [&](std::size_t f) {
     if (options.keep_all_blocks)
       kept[f].assign(drawing.shifts.front().size(), true);
     else
-      kept[f] = worth_keeping({&drawing, 1}, places_outside(folds[f], drawing.outcomes.size()), groups);
+      kept[f] = worth_keeping({&drawing, 1}, places_outside(folds[f], drawing.outcomes.size()));
   });
   return kept;
 }
@@ -336,8 +335,7 @@ Result<CrossValidation> cross_validate(const Dataset& data, const TrainOptions& 
     }
     judged[s].without = cross_fitted_blend(learners, drawings[s], outcomes);
     const BlockShifts drawing{judged[s].without, shifts, outcomes};
-    const std::vector<std::vector<bool>> kept =
-        cross_fitted_blocks(drawing, drawings[s], main_groups, options);
+    const std::vector<std::vector<bool>> kept = cross_fitted_blocks(drawing, drawings[s], options);
     for (std::size_t f = 0; f < cv.folds; ++f)
       gains.add_fit(runs[s * cv.folds + f].result.corrections, kept[f]);
     gains.add_drawing(drawing, fold_of, kept);
@@ -372,8 +370,8 @@ Result<CrossValidation> cross_validate(const Dataset& data, const TrainOptions& 
   if (!blocks.empty()) {
     std::vector<BlockShifts> all;
     for (const Drawing& one : judged) all.push_back({one.without, one.shifts, outcomes});
-    const std::vector<bool> kept = options.keep_all_blocks ? std::vector<bool>(blocks.size(), true)
-                                                           : worth_keeping(all, every, main_groups);
+    const std::vector<bool> kept =
+        options.keep_all_blocks ? std::vector<bool>(blocks.size(), true) : worth_keeping(all, every);
     for (std::size_t b = 0; b < blocks.size(); ++b)
       if (kept[b]) cv.kept_blocks.push_back(blocks[b]);
     cv.block_gains = gains.result();

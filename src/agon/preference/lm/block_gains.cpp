@@ -32,44 +32,36 @@ Paired over_groups(std::span<const double> differences, std::span<const std::uin
 
 }  // namespace
 
-std::vector<bool> worth_keeping(std::span<const BlockShifts> drawings, std::span<const std::uint32_t> rows,
-                                std::span<const std::uint32_t> groups) {
+std::vector<bool> worth_keeping(std::span<const BlockShifts> drawings, std::span<const std::uint32_t> rows) {
   const std::size_t blocks =
       drawings.empty() || drawings[0].shifts.empty() ? 0 : drawings[0].shifts[0].size();
   std::vector<bool> kept(blocks, true);
-  std::vector<std::uint32_t> groups_of_rows;
-  for (const std::uint32_t row : rows) groups_of_rows.push_back(groups[row]);
-  const auto losses = [&](const std::vector<bool>& in) {
-    std::vector<double> sums(rows.size());
+  const auto loss_with = [&](const std::vector<bool>& in) {
+    double sum = 0;
     for (const BlockShifts& drawing : drawings)
-      for (std::size_t i = 0; i < rows.size(); ++i)
-        sums[i] += loss_of(drawing, rows[i], in) / static_cast<double>(drawings.size());
-    return sums;
+      for (const std::uint32_t row : rows) sum += loss_of(drawing, row, in);
+    return sum;
   };
   while (std::ranges::find(kept, true) != kept.end()) {
-    const std::vector<double> with = losses(kept);
-    std::size_t least = blocks;
-    Paired least_gain;
+    double best = loss_with(kept);
+    std::size_t leaves = blocks;
     for (std::size_t b = 0; b < blocks; ++b) {
       if (!kept[b]) continue;
       kept[b] = false;
-      std::vector<double> differences = losses(kept);
-      kept[b] = true;
-      for (std::size_t i = 0; i < rows.size(); ++i) differences[i] = with[i] - differences[i];
-      const Paired gain = over_groups(differences, groups_of_rows);
-      if (least == blocks || gain.mean > least_gain.mean) {
-        least = b;
-        least_gain = gain;
+      if (const double without = loss_with(kept); without <= best) {
+        best = without;
+        leaves = b;
       }
+      kept[b] = true;
     }
-    if (least_gain.mean < -least_gain.error) break;
-    kept[least] = false;
+    if (leaves == blocks) break;
+    kept[leaves] = false;
   }
   return kept;
 }
 
 std::span<const BlockGain> shown_gains(std::span<const BlockGain> gains) {
-  return gains.size() == 2 ? gains.first(1) : gains;
+  return gains.size() == 2 && gains[0].kept == gains[0].fits ? gains.first(1) : gains;
 }
 
 std::vector<std::string> block_lines(std::span<const BlockGain> gains) {

@@ -32,8 +32,7 @@ struct Drawing {
       const double sign = outcome == Outcome::kA ? 1 : outcome == Outcome::kB ? -1 : 0;
       std::vector<Shift> row;
       for (const double strength : strengths) row.push_back({strength * sign + random.uniform() - 0.5, 0});
-      for (std::size_t b = 0; b < noisy; ++b)
-        row.push_back({(random.uniform() - 0.5) / 5, (random.uniform() - 0.5) / 5});
+      for (std::size_t b = 0; b < noisy; ++b) row.push_back({random.uniform() - 0.5, random.uniform() - 0.5});
       without.push_back({0.4, 0.4, 0.2});
       shifts.push_back(std::move(row));
       outcomes.push_back(outcome);
@@ -44,7 +43,7 @@ struct Drawing {
   [[nodiscard]] BlockShifts view() const { return {without, shifts, outcomes}; }
   [[nodiscard]] Kept kept() const {
     const BlockShifts one = view();
-    return worth_keeping({&one, 1}, rows, groups);
+    return worth_keeping({&one, 1}, rows);
   }
 };
 
@@ -60,10 +59,10 @@ TEST(WorthKeeping, KeepsWhatHelpsAndDropsWhatDoesNot) {
 }
 
 TEST(WorthKeeping, DropsMostBlocksOfNoise) {
-  // By chance about one in six is better by more than its standard error, before it is against it.
+  // Noise of this size costs about 0.02 of log loss, twice its standard error on so few votes.
   std::size_t kept = 0;
   for (std::uint64_t seed = 0; seed < 40; ++seed) kept += Drawing(400, {}, 1, 100 + seed).kept()[0] ? 1 : 0;
-  EXPECT_LE(kept, 8U);
+  EXPECT_LE(kept, 4U);
 }
 
 TEST(WorthKeeping, KeepsOneOfTwoThatSayTheSame) {
@@ -152,8 +151,9 @@ TEST(BlockGains, AreSaidInALineABlock) {
             "states: -0.0043 \u00b1 0.0014 log loss (kept in 5, direction on in 5, tie in 4 of 5 fits)");
   EXPECT_EQ(lines[1],
             "verdict: +0.0002 \u00b1 0.0003 log loss (kept in 0, direction on in 5, tie in 0 of 5 fits)");
-  // Of one block "all" would be the same again.
+  // Of one block that is always kept "all" would be the same again.
   EXPECT_EQ(block_lines(std::vector<BlockGain>{gains[0], gains[2]}).size(), 1U);
+  EXPECT_EQ(block_lines(std::vector<BlockGain>{gains[1], gains[2]}).size(), 2U);
 }
 
 TEST(CostLine, GivesSecondsAVote) {
