@@ -44,29 +44,74 @@ struct Attention {
     return base + static_cast<std::size_t>(tile.pages[index]) * tile.page_stride;
   }
 
-  // Scores of all rows with the sixteen keys of one page.
-  template <CacheType type, int rows>
-  static void scores(const AttentionTile& tile, const std::uint8_t* page, float* out) {
-    F sums[rows];
-    for (F& sum : sums) sum = L::zero();
-    for (int d = 0; d < tile.key_length; ++d) {
-      const F k = key<type>(page, d, tile.key_length);
-      for (int t = 0; t < rows; ++t) sums[t] = L::fma(k, L::set1(tile.query[t][d]), sums[t]);
+  // Registers of keys, or of a value's dimensions, that few rows go through together: a chain of sums waits
+  // for itself, so that a few of them leave the multipliers idle.
+  template <int rows>
+  static constexpr int kTogether = L::kStream / rows >= 4   ? 4
+                                   : L::kStream / rows >= 2 ? 2
+                                                            : 1;
+
+  // Scores of all rows with the sixteen keys of each of some pages.
+  template <CacheType type, int rows, int pages>
+  static void scores(const AttentionTile& tile, int first_page, float* out) {
+    const std::uint8_t* from[pages];
+    F sums[pages][rows];
+    for (int p = 0; p < pages; ++p) {
+      from[p] = page(tile, tile.keys, first_page + p);
+      for (F& sum : sums[p]) sum = L::zero();
     }
-    for (int t = 0; t < rows; ++t) L::store(out + kGroupKeys * t, sums[t]);
+    for (int d = 0; d < tile.key_length; ++d) {
+      F k[pages];
+      for (int p = 0; p < pages; ++p) k[p] = key<type>(from[p], d, tile.key_length);
+      for (int t = 0; t < rows; ++t) {
+        const F q = L::set1(tile.query[t][d]);
+        for (int p = 0; p < pages; ++p) sums[p][t] = L::fma(k[p], q, sums[p][t]);
+      }
+    }
+    for (int p = 0; p < pages; ++p)
+      for (int t = 0; t < rows; ++t) L::store(out + kPageTokens * p + kGroupKeys * t, sums[p][t]);
   }
 
-  template <CacheType type, int rows>
-  static void add_values(const AttentionTile& tile, int first_page, int keys, const float* weights) {
-    for (int dimension = 0; dimension < tile.value_length; dimension += 16) {
-      F sums[rows];
-      for (int t = 0; t < rows; ++t) sums[t] = L::load(tile.out[t] + dimension);
-      for (int k = 0; k < keys; ++k) {
-        const F v = value<type>(page(tile, tile.values, first_page + k / kPageTokens), k % kPageTokens,
-                                dimension, tile.value_length);
-        for (int t = 0; t < rows; ++t) sums[t] = L::fma(v, L::set1(weights[kGroupKeys * t + k]), sums[t]);
+  template <CacheType type, int rows, int together = kTogether<rows>>
+  static void all_scores(const AttentionTile& tile, int first_page, int pages, float* out) {
+    int p = 0;
+    for (; p + together <= pages; p += together)
+      scores<type, rows, together>(tile, first_page + p, out + kPageTokens * p);
+    if constexpr (together > 1) {
+      if (p < pages)
+        all_scores<type, rows, together / 2>(tile, first_page + p, pages - p, out + kPageTokens * p);
+    }
+  }
+
+  // Sixteen dimensions times `together` of the output, from `dimension` on.
+  template <CacheType type, int rows, int together>
+  static void add_values_at(const AttentionTile& tile, int first_page, int keys, const float* weights,
+                            int dimension) {
+    F sums[rows][together];
+    for (int t = 0; t < rows; ++t)
+      for (int j = 0; j < together; ++j) sums[t][j] = L::load(tile.out[t] + dimension + 16 * j);
+    for (int k = 0; k < keys; ++k) {
+      const std::uint8_t* from = page(tile, tile.values, first_page + k / kPageTokens);
+      F v[together];
+      for (int j = 0; j < together; ++j)
+        v[j] = value<type>(from, k % kPageTokens, dimension + 16 * j, tile.value_length);
+      for (int t = 0; t < rows; ++t) {
+        const F weight = L::set1(weights[kGroupKeys * t + k]);
+        for (int j = 0; j < together; ++j) sums[t][j] = L::fma(v[j], weight, sums[t][j]);
       }
-      for (int t = 0; t < rows; ++t) L::store(tile.out[t] + dimension, sums[t]);
+    }
+    for (int t = 0; t < rows; ++t)
+      for (int j = 0; j < together; ++j) L::store(tile.out[t] + dimension + 16 * j, sums[t][j]);
+  }
+
+  template <CacheType type, int rows, int together = kTogether<rows>>
+  static void add_values(const AttentionTile& tile, int first_page, int keys, const float* weights,
+                         int dimension = 0) {
+    for (; dimension + 16 * together <= tile.value_length; dimension += 16 * together)
+      add_values_at<type, rows, together>(tile, first_page, keys, weights, dimension);
+    if constexpr (together > 1) {
+      if (dimension < tile.value_length)
+        add_values<type, rows, together / 2>(tile, first_page, keys, weights, dimension);
     }
   }
 
@@ -123,9 +168,7 @@ struct Attention {
     for (int first = begin / kGroupKeys * kGroupKeys; first < end; first += kGroupKeys) {
       const int pages = std::min(kGroupPages, (end - first + kPageTokens - 1) / kPageTokens);
       const int first_page = first / kPageTokens;
-      for (int p = 0; p < pages; ++p) {
-        scores<type, rows>(tile, page(tile, tile.keys, first_page + p), weights + kPageTokens * p);
-      }
+      all_scores<type, rows>(tile, first_page, pages, weights);
       for (int t = 0; t < rows; ++t) {
         const float factor =
             weigh(tile, t, first, pages * kPageTokens, weights + kGroupKeys * t, largest[t], total[t]);

@@ -221,7 +221,7 @@ const bool registered = [] {
           (std::string(pairs ? "attention_pairs/" : "attention/") + name).c_str(),
           [type = type, pairs](benchmark::State& state) { attention(state, type, pairs); });
       bench->ArgNames({"rows", "positions", "threads"})
-          ->ArgsProduct({pairs ? std::vector<std::int64_t>{16, 64} : std::vector<std::int64_t>{1, 8},
+          ->ArgsProduct({pairs ? std::vector<std::int64_t>{16, 64} : std::vector<std::int64_t>{1, 3, 8},
                          {512, 4096},
                          {1, 0}})
           ->UseRealTime();
@@ -231,6 +231,7 @@ const bool registered = [] {
     auto* bench = benchmark::RegisterBenchmark((std::string("rows/") + what).c_str(),
                                                [what](benchmark::State& state) { rows_of(state, what); });
     bench->Arg(2048);
+    if (what == std::string_view("summarize")) bench->Arg(49152);  // a vocabulary
   }
   return true;
 }();

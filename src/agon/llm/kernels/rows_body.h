@@ -146,8 +146,15 @@ struct Rows {
     F best = L::set1(-__builtin_inff());
     for (int i = 0; i < n; i += 16) best = L::max(L::load(x + i), best);
     *largest = L::largest(best);
-    *place = 0;
-    while (*place + 1 < n && x[*place] != *largest) ++*place;
+    // By sixteens, without a branch in each, which the compiler takes in registers.
+    int at = 0;
+    for (; at + 16 < n; at += 16) {
+      int found = 0;
+      for (int j = 0; j < 16; ++j) found |= static_cast<int>(x[at + j] == *largest);
+      if (found != 0) break;
+    }
+    while (at + 1 < n && x[at] != *largest) ++at;
+    *place = at;
     // Lane sums of at most a few thousand numbers each in (0, 1] lose nothing that matters in float; the
     // lanes are folded in double.
     double total = 0;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -18,12 +19,20 @@ struct TokenLogit {
   return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
 }
 
+/// Weights exp((logit - largest) * scale) of all tokens, added up in float where they are many together.
 struct LogitTotal {
-  float largest;  ///< Minus infinity when no logit is a number above that.
-  double sum;     ///< Of exp((logit - largest) * scale), exponentials in float.
+  static constexpr std::size_t kPart = 1024;
+  float largest = 0;          ///< Minus infinity when no logit is a number above that.
+  double sum = 0;             ///< Of all weights.
+  std::vector<float> scaled;  ///< (logit - largest) * scale; minus infinity behind the last.
+  std::vector<double> parts;  ///< Weights of kPart tokens together.
+
+  /// The first token, by id, at which the weights add up to more than `point`: of a point drawn evenly below
+  /// `sum` a draw by softmax. No token when nothing has a weight.
+  [[nodiscard]] std::optional<std::int32_t> token_at(double point) const;
 };
-/// `scratch` is filled anew.
-[[nodiscard]] LogitTotal total_of(std::span<const float> logits, double scale, std::vector<float>& scratch);
+/// `total` is filled anew; it is handed in for its memory.
+void add_up(std::span<const float> logits, double scale, LogitTotal& total);
 
 /// Tokens in bands of half a nat, from the largest logit down; within a band by id.
 struct Bands {

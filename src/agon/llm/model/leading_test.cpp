@@ -21,14 +21,21 @@ std::vector<float> random_logits(Random& random, std::size_t size, double spread
   return logits;
 }
 
+LogitTotal total_of(const std::vector<float>& logits, double scale) {
+  LogitTotal total;
+  total.parts = {1, 2, 3};  // of a use before
+  total.scaled.assign(5000, 7);
+  add_up(logits, scale, total);
+  return total;
+}
+
 TEST(Leading, TotalsAreSumsOfExponentials) {
   Random random(1);
-  std::vector<float> scratch;
   for (int round = 0; round < 200; ++round) {
     const double scale = std::pow(2, static_cast<double>(random.below(9)) - 4);
-    std::vector<float> logits = random_logits(random, 2 + random.below(300), 20);
+    std::vector<float> logits = random_logits(random, 2 + random.below(round % 5 == 0 ? 4000 : 300), 20);
     logits[0] = 0.5F;
-    const LogitTotal total = total_of(logits, scale, scratch);
+    const LogitTotal total = total_of(logits, scale);
     float largest = -kInfinity;
     for (const float logit : logits) largest = logit > largest ? logit : largest;
     double sum = 0;
@@ -38,10 +45,40 @@ TEST(Leading, TotalsAreSumsOfExponentials) {
     EXPECT_EQ(total.largest, largest);
     EXPECT_NEAR(total.sum, sum, 1e-5 * sum);
   }
-  EXPECT_EQ(total_of(std::vector<float>{-kInfinity, NAN}, 1, scratch).largest, -kInfinity);
+  EXPECT_EQ(total_of({-kInfinity, NAN}, 1).largest, -kInfinity);
+  EXPECT_FALSE(total_of({-kInfinity, NAN}, 1).token_at(0));
   for (const double scale : {1e30, 1e300, static_cast<double>(kInfinity)}) {
-    EXPECT_EQ(total_of(std::vector<float>{1, 3, 2, 3}, scale, scratch).sum, 2) << scale;
-    EXPECT_EQ(total_of(std::vector<float>{-1, -3, -2}, scale, scratch).sum, 1) << scale;
+    EXPECT_EQ(total_of({1, 3, 2, 3}, scale).sum, 2) << scale;
+    EXPECT_EQ(total_of({-1, -3, -2}, scale).sum, 1) << scale;
+  }
+}
+
+TEST(Leading, ATokenIsWhereTheWeightsPassThePoint) {
+  Random random(3);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<float> logits = random_logits(random, 2 + random.below(round % 3 == 0 ? 5000 : 60), 12);
+    logits[random.below(logits.size())] = 1;
+    const double scale = 0.5 * static_cast<double>(1 + random.below(4));
+    const LogitTotal total = total_of(logits, scale);
+    std::vector<double> upto;
+    double sum = 0;
+    for (const float logit : logits) {
+      if (logit > -kInfinity)
+        sum += std::exp((static_cast<double>(logit) - static_cast<double>(total.largest)) * scale);
+      upto.push_back(sum);
+    }
+    for (int k = 0; k < 20; ++k) {
+      const double share = random.uniform();
+      const auto token = static_cast<std::size_t>(total.token_at(share * total.sum).value());
+      ASSERT_LT(token, logits.size());
+      EXPECT_TRUE(logits[token] > -kInfinity);
+      EXPECT_GT(upto[token], (share - 1e-5) * sum);
+      EXPECT_LE(token == 0 ? 0 : upto[token - 1], (share + 1e-5) * sum);
+    }
+    // A point that rounding has put behind the last weight.
+    const auto token = static_cast<std::size_t>(total.token_at(total.sum * 1.001).value());
+    EXPECT_TRUE(logits[token] > -kInfinity);
+    EXPECT_GT(upto[token], (1 - 1e-5) * sum);
   }
 }
 
@@ -81,6 +118,23 @@ TEST(Leading, BandsHoldTheMostProbableTokensAndTheirTarget) {
       if (in[i] || !(logits[i] > -kInfinity)) continue;
       EXPECT_TRUE(bands.tokens.empty() || logits[i] <= bands.tokens.back().logit);
     }
+    // Half a nat each, in the order of tokens, as many as it takes by their lower ends and no more.
+    std::size_t at = 0;
+    double least = 0;
+    for (std::size_t band = 0; band < bands.ends.size(); ++band) {
+      EXPECT_TRUE(band == 0 || least < target);
+      const std::size_t begin = at;
+      for (std::size_t i = 0; i < logits.size(); ++i) {
+        const float depth = (largest - logits[i]) * 2;
+        if (!(logits[i] > -kInfinity) || std::min(std::floor(depth), 63.0F) != static_cast<float>(band))
+          continue;
+        ASSERT_LT(at, bands.tokens.size());
+        EXPECT_EQ(bands.tokens[at++].token, static_cast<std::int32_t>(i));
+      }
+      EXPECT_EQ(bands.ends[band], at);
+      least += static_cast<double>(at - begin) * std::exp(-0.5 * static_cast<double>(band + 1) * scale);
+    }
+    EXPECT_TRUE(least >= target || bands.ends.size() == Bands::kCount);
     ASSERT_EQ(bands.ends.empty() ? 0 : bands.ends.back(), bands.tokens.size());
     for (std::size_t band = 0; band + 1 < bands.ends.size(); ++band) {
       for (std::size_t i = 0; i < bands.ends[band]; ++i)

@@ -169,11 +169,11 @@ std::vector<TokenLogit> Sampler::remaining(std::span<const float> logits) const 
     for (std::size_t i = 0; i < kept.size() && options_.top_p < 1; ++i)
       if ((seen += weight(kept[i])) >= options_.top_p * sum) kept.resize(i + 1);
   } else {
-    const LogitTotal total = total_of(logits, 1.0, scratch_);
-    top = total.largest;
+    add_up(logits, 1.0, total_);
+    top = total_.largest;
     if (!(top > kNever)) return kept;
     if (options_.top_p < 1) {
-      kept = nucleus(logits, total);
+      kept = nucleus(logits, total_);
     } else {
       for (std::size_t i = 0; i < logits.size(); ++i)
         if (logits[i] > kNever) kept.push_back({.logit = logits[i], .token = static_cast<std::int32_t>(i)});
@@ -216,31 +216,24 @@ std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std:
   if (options_.temperature == 0) return greedy(logits, allowed);
   const std::span<const float> mine = adjusted(logits, allowed);
   const bool filtered = options_.top_k > 0 || options_.top_p < 1 || options_.min_p > 0;
-  double top = 0, sum = 0;
+  if (!filtered) {
+    add_up(mine, 1 / options_.temperature, total_);
+    return total_.token_at(random_.uniform() * total_.sum).value_or(lowest_allowed(allowed));
+  }
+  const std::vector<TokenLogit> kept = remaining(mine);
+  double top = -std::numeric_limits<double>::infinity(), sum = 0;
+  for (const TokenLogit& s : kept) top = std::max(top, static_cast<double>(s.logit));
   const auto weight = [&](const TokenLogit& s) {
     return std::exp((static_cast<double>(s.logit) - top) / options_.temperature);
   };
-  if (filtered) {
-    bands_.tokens = remaining(mine);
-    top = -std::numeric_limits<double>::infinity();
-    for (const TokenLogit& s : bands_.tokens) top = std::max(top, static_cast<double>(s.logit));
-    for (const TokenLogit& s : bands_.tokens) sum += weight(s);
-  } else {
-    const LogitTotal total = total_of(mine, 1 / options_.temperature, scratch_);
-    top = static_cast<double>(total.largest);
-    sum = total.sum;
-    bands_.tokens.clear();
-  }
+  for (const TokenLogit& s : kept) sum += weight(s);
   const double point = random_.uniform() * sum;
-  // Of a whole vocabulary only as much is looked at as the point drawn asks for: mostly a few tokens.
-  if (!filtered && top > static_cast<double>(kNever))
-    leading_bands(mine, static_cast<float>(top), 1 / options_.temperature, point, bands_);
-  if (bands_.tokens.empty()) return lowest_allowed(allowed);
+  if (kept.empty()) return lowest_allowed(allowed);
   // The first whose share of the line reaches beyond the point.
   double upto = 0;
-  for (const TokenLogit& s : bands_.tokens)
+  for (const TokenLogit& s : kept)
     if ((upto += weight(s)) > point) return s.token;
-  return bands_.tokens.back().token;
+  return kept.back().token;
 }
 
 std::int32_t greedy_token(std::span<const float> logits) {

@@ -95,7 +95,7 @@ class Sampler {
   std::deque<std::int32_t> recent_;
   std::map<std::int32_t, int> drawn_;  // how often; empty if no penalty asks
   // Kept for their memory.
-  mutable std::vector<float> scratch_;
+  mutable LogitTotal total_;
   mutable Bands bands_;
   mutable std::vector<float> adjusted_;  // logits after mask, bias and penalties; kept for its memory
 };
