@@ -42,7 +42,7 @@ class Round:
     def __init__(self, agon, python, model, threads, rounds, repeats, cpu=None, **work):
         self.ours, self.theirs = [], []
         words = {"prompt": 0, "generate": 0} | work
-        ours = [agon, "bench-model", "-m", model, "--json", "--threads", threads, "--repeats", repeats]
+        ours = [agon, "bench-model", "-m", model, "--json", "--profile", "--threads", threads, "--repeats", repeats]
         theirs = [python, ROOT / "bench/peer_llama.py", model, "--threads", threads, "--repeats", repeats]
         for name, value in words.items():
             ours += [f"--{name}", value]
@@ -173,7 +173,18 @@ def speed(options, agon, build, work, table):
         rates.row(f"{small}, --precision exact, {what}", entry["tokens_per_second"], 0, entry[share])
     if not options.quick:
         on_avx2(rates, build, python, models, threads, sizes, rounds, repeats, agon)
+    profiles(starts)
     start_up(table, starts, options.quick)
+
+
+def profiles(models):
+    """Where the time goes, in percent of all threads' time: the step takes what its products and all else in it take."""
+    for what in ("prompt", "generation"):
+        runs = {name: min(both.ours, key=lambda run: -run[what]["tokens_per_second"])["profile"][what] for name, _, both in models}
+        steps = list(next(iter(runs.values())))
+        print(f"\n{f'Where the time goes, {what}':24} " + " ".join(f"{step.split(',')[0][:11]:>11}" for step in steps), flush=True)
+        for name, run in runs.items():
+            print(f"{name:24} " + " ".join(f"{run[step]:11.1%}" for step in steps), flush=True)
 
 
 def on_avx2(rates, build, python, models, threads, sizes, rounds, repeats, agon):

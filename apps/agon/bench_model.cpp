@@ -68,6 +68,18 @@ nlohmann::ordered_json json_of(const llm::Rate& rate, const llm::Peak& peak) {
           {"share_of_products", shares.operations}};
 }
 
+/// Shares of the time that each step took; null without a profile.
+nlohmann::ordered_json profile_json(const llm::Rate& rate) {
+  double all = rate.outside;
+  for (const double seconds : rate.steps.seconds) all += seconds;
+  if (all == 0) return nullptr;
+  nlohmann::ordered_json json;
+  for (std::size_t i = 0; i < rate.steps.seconds.size(); ++i)
+    json[llm::kPassStepNames[i]] = rate.steps.seconds[i] / all;
+  json["outside of passes"] = rate.outside / all;
+  return json;
+}
+
 Status print_json(const BenchCommand& c, const llm::Engine& engine, const llm::Speed& speed,
                   const llm::Peak& peak, std::uint64_t memory) {
   const llm::OpenTimes& times = engine.open_times();
@@ -86,6 +98,7 @@ Status print_json(const BenchCommand& c, const llm::Engine& engine, const llm::S
       {"generation", json_of(speed.generation, peak)},
       {"score", json_of(speed.score, peak)},
       {"score_alone", json_of(speed.score_alone, peak)},
+      {"profile", {{"prompt", profile_json(speed.prompt)}, {"generation", profile_json(speed.generation)}}},
       {"limits",
        {{"int8_gop_per_second", peak.int8 * 1e-9},
         {"f32_gflop_per_second", peak.f32 * 1e-9},
@@ -102,6 +115,26 @@ Status print_json(const BenchCommand& c, const llm::Engine& engine, const llm::S
         {"cache", speed.cache_bytes},
         {"peak", memory}}}};
   return print(json.dump(2) + "\n");
+}
+
+/// Where the time goes: a line a step, a column for each of what was measured.
+std::string profile_text(const llm::Speed& speed) {
+  std::vector<TableColumn> columns{{"where the time goes", Align::kLeft}};
+  std::vector<nlohmann::ordered_json> profiles;
+  for (const auto& [name, rate] : {std::pair{"prompt", &speed.prompt}, {"generation", &speed.generation}}) {
+    nlohmann::ordered_json profile = profile_json(*rate);
+    if (profile.is_null()) continue;
+    columns.push_back({name, Align::kRight});
+    profiles.push_back(std::move(profile));
+  }
+  if (profiles.empty()) return "";
+  Table table(std::move(columns));
+  for (const auto& [step, share] : profiles.front().items()) {
+    std::vector<std::string> cells{step};
+    for (const auto& profile : profiles) cells.push_back(format_percent(profile[step].get<double>()));
+    table.add_row(std::move(cells));
+  }
+  return "\n" + table.terminal({.width = 0, .indent = 2, .colour = terminal_info(1).colour});
 }
 
 std::string milliseconds(double seconds) { return format_fixed(seconds * 1e3, 1) + " ms"; }
@@ -152,7 +185,7 @@ Status print_text(const BenchCommand& c, const llm::Engine& engine, const llm::S
                       milliseconds(speed.first_token_seconds));
   text += fmt::format("  memory: file {}, cache {}, at most {} resident\n", mebibytes(engine.file().size()),
                       mebibytes(speed.cache_bytes), mebibytes(memory));
-  return print(text);
+  return print(text + profile_text(speed));
 }
 
 Status run(BenchCommand c) {
@@ -200,6 +233,8 @@ void add_bench_model_command(CLI::App& app, int& exit_code) {
                    "Run so many layers (or 'half' of them) and no vocabulary product, as for hidden states")
       ->type_name("N");
   count("--repeats", c->speed.repeats, "Timed turns, of which the best and the median are shown", 1, 1000);
+  bench->add_flag("--profile", c->speed.profile,
+                  "Show where the time of prompt and generation goes, step by step");
   bench->add_flag("--json", c->json, "Print the figures as JSON");
   add_llm_options(*bench, c->llm);
   bench->callback([c, &exit_code] { report_status(run(*c), exit_code); });

@@ -81,7 +81,9 @@ class Runs {
       batch.tokens.insert(batch.tokens.end(), start.begin(), start.end());
       if (options_.layers < 0) batch.logit_rows.push_back(static_cast<int>(batch.tokens.size()) - 1);
     }
+    forward_->watch(nullptr);
     AGON_TRY(forward_->run(batch, result_));
+    forward_->watch(times_);
     Batch step = batch;
     for (Batch::Segment& segment : step.segments) {
       segment.count = 1;
@@ -104,6 +106,11 @@ class Runs {
     return seconds;
   }
 
+  /// Prompts and generated tokens are watched; what is read before these is not.
+  void watch(StepTimes* times) {
+    times_ = times;
+    forward_->watch(times);
+  }
   [[nodiscard]] bool steps_differ() const { return forward_->steps_differ(); }
 
  private:
@@ -111,6 +118,7 @@ class Runs {
   const SpeedOptions& options_;
   KvCache& cache_;
   std::unique_ptr<Forward> forward_;
+  StepTimes* times_ = nullptr;
   BatchResult result_;
 };
 
@@ -188,9 +196,21 @@ Result<Speed> measure_speed(Engine& engine, const SpeedOptions& options, const P
     std::ranges::sort(rate.seconds);
     return {};
   };
+  const auto profile = [&](Rate& rate, const auto& run) -> Status {
+    if (!options.profile) return {};
+    runs.watch(&rate.steps);
+    const auto seconds = run();
+    runs.watch(nullptr);
+    if (!seconds) return std::unexpected(seconds.error());
+    double inside = 0;
+    for (const double step : rate.steps.seconds) inside += step;
+    rate.outside = std::max(0.0, *seconds * engine.team().size() - inside);
+    return {};
+  };
   if (options.prompt > 0) {
     const std::vector<Token> tokens = random_tokens(engine, options.prompt, random);
     AGON_TRY(repeat(speed.prompt, [&] { return runs.prompt(tokens); }));
+    AGON_TRY(profile(speed.prompt, [&] { return runs.prompt(tokens); }));
     const double n = options.prompt;
     speed.prompt.tokens = n;
     speed.prompt.bytes = work.bytes + cache_bytes * n;
@@ -201,6 +221,7 @@ Result<Speed> measure_speed(Engine& engine, const SpeedOptions& options, const P
     for (int i = 0; i < options.sequences; ++i)
       starts.push_back(random_tokens(engine, options.depth, random));
     AGON_TRY(repeat(speed.generation, [&] { return runs.generation(starts); }));
+    AGON_TRY(profile(speed.generation, [&] { return runs.generation(starts); }));
     const double n = options.generate, s = options.sequences;
     speed.generation.tokens = n * s;
     speed.generation.bytes = work.bytes * n + s * cache_bytes * n * (options.depth + (n + 1) / 2);

@@ -8,6 +8,7 @@
 #include "agon/base/error.h"
 #include "agon/base/progress.h"
 #include "agon/llm/engine/engine.h"
+#include "agon/llm/model/step_times.h"
 
 namespace agon::llm {
 
@@ -21,6 +22,7 @@ struct SpeedOptions {
   int continuation_tokens = 32;  ///< Of each.
   int score_context = 1024;      ///< Tokens of that context.
   int repeats = 5;
+  bool profile = false;    ///< Measure too where the time of prompt and generation goes.
   std::uint64_t seed = 1;  ///< Of the random tokens.
 };
 
@@ -36,6 +38,10 @@ struct Rate {
   double bytes = 0;             ///< Weights and cache that have to be read, of one repeat.
   double operations = 0;        ///< Of all matrix products and attention (a product and a sum are two).
   Products products = Products::kFloats;
+  /// Of a turn of its own: thread-seconds of each step, and those that passed outside of passes (drawing
+  /// tokens). Zeros without a profile.
+  StepTimes steps;
+  double outside = 0;
   [[nodiscard]] double best() const { return seconds.empty() ? 0 : tokens / seconds.front(); }
   [[nodiscard]] double median() const;
 };

@@ -29,6 +29,29 @@ TEST(Speed, CountsWhatIsRead) {
   EXPECT_LE(speed.prompt.operations, 1.3 * expected);
 }
 
+TEST(Speed, AProfileAccountsForTheTimeOfAllThreads) {
+  const auto engine = open_stories();
+  SpeedOptions options{.prompt = 60, .generate = 20, .depth = 4, .repeats = 1};
+  const auto sum = [](const StepTimes& times) {
+    double all = 0;
+    for (const double seconds : times.seconds) all += seconds;
+    return all;
+  };
+  EXPECT_EQ(sum(measure_speed(*engine, options).value().prompt.steps), 0);
+  options.profile = true;
+  Speed speed = measure_speed(*engine, options).value();
+  for (Rate* rate : {&speed.prompt, &speed.generation}) {
+    for (const PassStep step :
+         {PassStep::kNorms, PassStep::kQueries, PassStep::kPositions, PassStep::kAttention,
+          PassStep::kAttentionOutput, PassStep::kGates, PassStep::kDown, PassStep::kVocabulary})
+      EXPECT_GT(rate->steps.of(step), 0) << kPassStepNames[static_cast<std::size_t>(step)];
+    EXPECT_GE(rate->outside, 0);
+  }
+  // Twenty tokens are more work than one, and none of it is what was read before.
+  options.generate = 1;
+  EXPECT_LT(sum(measure_speed(*engine, options).value().generation.steps), sum(speed.generation.steps));
+}
+
 TEST(Speed, PartsOfAModelAreLessWork) {
   const auto engine = open_stories();
   SpeedOptions options{.prompt = 8, .generate = 2, .repeats = 1};

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "agon/base/check.h"
 
@@ -157,7 +159,17 @@ void Forward::run_piece(const Piece& piece, const Batch& batch, BatchResult& res
               : steps_differ() && !piece.step ? Rounding::kPairs
                                               : Rounding::kBytes;
   lost_rows_.assign(wide(piece.rows()), 0);
+  const auto begin = std::chrono::steady_clock::now();
   team_.run([&](Member& member) { work(member, piece, batch, result); });
+  if (times_ != nullptr) {
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    double inside = 0;
+    for (Own& own : own_) {
+      for (const double seconds : own.times.seconds) inside += seconds;
+      *times_ += std::exchange(own.times, {});
+    }
+    times_->of(PassStep::kHandOver) += std::max(0.0, took.count() * team_.size() - inside);
+  }
   find_lost(piece, batch, result);
   if (batch.stop_layer < 0) merge_scores(piece, batch, result);
 }
@@ -356,8 +368,15 @@ void Forward::work(Member& member, const Piece& piece, const Batch& batch, Batch
   const auto at = [&](int row) { return x + wide(row) * wide(embedding_); };
   const auto added = [&](int row) { return block_out_.as<float>() + wide(row) * output_stride_; };
   const auto epsilon = static_cast<float>(config.norm_epsilon);
+  StepClock clock(times_ == nullptr ? nullptr : &own_[wide(member.index())].times);
+  const auto barrier = [&](PassStep step) {
+    clock.done(step);
+    member.barrier();
+    clock.done(PassStep::kWaiting);
+  };
   const auto next = [&] {
     if (!own) member.barrier();
+    clock.done(own ? PassStep::kNorms : PassStep::kWaiting);
   };
   const auto norm_into = [&](int row, const std::vector<float>& weight) {
     kernels_.rms_norm(at(row), weight.data(), embedding_, epsilon, stream.normed.row(row));
@@ -389,7 +408,7 @@ void Forward::work(Member& member, const Piece& piece, const Batch& batch, Batch
       }
     }
   });
-  member.barrier();
+  barrier(PassStep::kNorms);
   const int layers = batch.stop_layer >= 0 ? batch.stop_layer : config.layer_count();
   const std::vector<float> none;
   // The stream after `index` layers is complete where the next layer begins.
@@ -412,31 +431,33 @@ void Forward::work(Member& member, const Piece& piece, const Batch& batch, Batch
       keep_hidden(row, index);
       norm_into(row, layer.attention_norm);
     });
+    clock.done(PassStep::kNorms);
     next();
     const std::array<Product, 3> products = {Product{&layer.query, query_.as<float>(), query_stride_},
                                              Product{&layer.key, key_.as<float>(), key_stride_},
                                              Product{&layer.value, value_.as<float>(), value_stride_}};
     multiply(member, stream.normed.view(rows), products);
-    member.barrier();
+    barrier(PassStep::kQueries);
     positions(member, piece, index);
-    member.barrier();
+    barrier(PassStep::kPositions);
     attend(member, piece, index);
-    member.barrier();
+    barrier(PassStep::kAttention);
     const Product output{&layer.output, block_out_.as<float>(), output_stride_};
     multiply(member, attended_.view(rows), {&output, 1});
-    member.barrier();
+    barrier(PassStep::kAttentionOutput);
     each_row(member, rows, own, [&](int row) {
       add_block(row, layer.post_attention_norm, layer.output_bias);
       norm_into(row, layer.feed_forward_norm);
     });
+    clock.done(PassStep::kNorms);
     // Where every thread adds for itself, all must have read block_out_ before it is written again: the
     // barrier after the gates sees to that.
     next();
     feed_forward(member, stream.normed.view(rows), layer);
-    member.barrier();
+    barrier(PassStep::kGates);
     const Product down{&layer.down, block_out_.as<float>(), output_stride_};
     multiply(member, gated_.view(rows), {&down, 1});
-    member.barrier();
+    barrier(PassStep::kDown);
   }
   each_row(member, rows, own, [&](int row) {
     if (layers == 0) {
@@ -447,8 +468,11 @@ void Forward::work(Member& member, const Piece& piece, const Batch& batch, Batch
     keep_hidden(row, layers);
     if (!own || member.index() == 0) lost_rows_[wide(row)] = is_finite(at(row), embedding_) ? 0 : 1;
   });
+  clock.done(PassStep::kNorms);
   next();
-  if (batch.stop_layer < 0 && !piece.wanted.empty()) read_out(member, piece, stream, batch, result);
+  if (batch.stop_layer >= 0 || piece.wanted.empty()) return;
+  read_out(member, piece, stream, batch, result);
+  clock.done(PassStep::kVocabulary);
 }
 
 }  // namespace agon::llm

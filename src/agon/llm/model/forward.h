@@ -21,6 +21,7 @@
 #include "agon/llm/kernels/kernels.h"
 #include "agon/llm/kernels/team.h"
 #include "agon/llm/model/kv_cache.h"
+#include "agon/llm/model/step_times.h"
 #include "agon/llm/model/weights.h"
 
 namespace agon::llm {
@@ -87,6 +88,9 @@ class Forward {
   /// wanted of a model that is not causal; sequences are then as before.
   [[nodiscard]] Status run(const Batch& batch, BatchResult& result);
 
+  /// From now on, adds what each step takes to `times`; null: no longer.
+  void watch(StepTimes* times) { times_ = times; }
+
   /// Whether steps are computed otherwise than what is read: what steps left in the cache is then no part of
   /// a prompt that was read.
   /// Never where nothing is rounded: exact passes, and models of float weights.
@@ -148,6 +152,7 @@ class Forward {
   struct Own {
     Stream stream;
     AlignedBytes kernel, gate, up, strip;
+    StepTimes times;  // of the piece that runs
   };
   struct ChunkSummary {
     float largest;
@@ -202,6 +207,7 @@ class Forward {
   std::vector<ChunkSummary> summaries_;  // [wanted row][vocabulary chunk]
   std::vector<std::uint8_t> lost_rows_;  // by row: its hidden state, or one that it sees, is not finite
   std::vector<float> target_logits_;     // as the batch's targets
+  StepTimes* times_ = nullptr;
 };
 
 // Calls body(row) for rows shared out over the members, or for all of them on each.

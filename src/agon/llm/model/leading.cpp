@@ -22,18 +22,6 @@ std::size_t band_of(float logit, float largest) {
 
 constexpr std::size_t kLanes = 16;
 
-// In lanes, so that the compiler can take a register of them at a time; what is no number is never larger.
-float largest_of(std::span<const float> logits) {
-  std::array<float, kLanes> lanes;
-  lanes.fill(kNever);
-  std::size_t i = 0;
-  for (; i + kLanes <= logits.size(); i += kLanes)
-    for (std::size_t lane = 0; lane < kLanes; ++lane)
-      lanes[lane] = logits[i + lane] > lanes[lane] ? logits[i + lane] : lanes[lane];
-  for (; i < logits.size(); ++i) lanes[0] = logits[i] > lanes[0] ? logits[i] : lanes[0];
-  return *std::ranges::max_element(lanes);
-}
-
 /// Calls body(i) for every token that may be in the first `depth` bands.
 template <class Body>
 void for_each_above(std::span<const float> logits, float largest, std::size_t depth, const Body& body) {
@@ -84,6 +72,18 @@ bool bands_above(std::span<const float> logits, float largest, double scale, dou
 }
 
 }  // namespace
+
+// In lanes, so that the compiler can take a register of them at a time; what is no number is never larger.
+float largest_of(std::span<const float> logits) {
+  std::array<float, kLanes> lanes;
+  lanes.fill(kNever);
+  std::size_t i = 0;
+  for (; i + kLanes <= logits.size(); i += kLanes)
+    for (std::size_t lane = 0; lane < kLanes; ++lane)
+      lanes[lane] = logits[i + lane] > lanes[lane] ? logits[i + lane] : lanes[lane];
+  for (; i < logits.size(); ++i) lanes[0] = logits[i] > lanes[0] ? logits[i] : lanes[0];
+  return *std::ranges::max_element(lanes);
+}
 
 void add_up(std::span<const float> logits, double scale, LogitTotal& total) {
   total.largest = largest_of(logits);

@@ -19,6 +19,9 @@ struct TokenLogit {
   return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
 }
 
+/// Minus infinity when no logit is a number above that.
+[[nodiscard]] float largest_of(std::span<const float> logits);
+
 /// Weights exp((logit - largest) * scale) of all tokens, added up in float where they are many together.
 struct LogitTotal {
   static constexpr std::size_t kPart = 1024;

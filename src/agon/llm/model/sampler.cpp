@@ -237,14 +237,9 @@ std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std:
 }
 
 std::int32_t greedy_token(std::span<const float> logits) {
-  std::size_t best = 0;
-  float largest = kNever;
-  for (std::size_t i = 0; i < logits.size(); ++i)
-    if (logits[i] > largest) {
-      largest = logits[i];
-      best = i;
-    }
-  return static_cast<std::int32_t>(best);
+  const float largest = largest_of(logits);
+  if (!(largest > kNever)) return 0;
+  return static_cast<std::int32_t>(std::ranges::find(logits, largest) - logits.begin());
 }
 
 double log_sum_exp(std::span<const float> logits) {
