@@ -181,10 +181,9 @@ def profiles(models):
     """Where the time goes, in percent of all threads' time: the step takes what its products and all else in it take."""
     for what in ("prompt", "generation"):
         runs = {name: min(both.ours, key=lambda run: -run[what]["tokens_per_second"])["profile"][what] for name, _, both in models}
-        steps = list(next(iter(runs.values())))
-        print(f"\n{f'Where the time goes, {what}':24} " + " ".join(f"{step.split(',')[0][:11]:>11}" for step in steps), flush=True)
-        for name, run in runs.items():
-            print(f"{name:24} " + " ".join(f"{run[step]:11.1%}" for step in steps), flush=True)
+        print(f"\n{f'Where the time goes, {what}':32} " + " ".join(f"{name:>19}" for name in runs), flush=True)
+        for step in next(iter(runs.values())):
+            print(f"{step:32} " + " ".join(f"{run[step]:19.1%}" for run in runs.values()), flush=True)
 
 
 def on_avx2(rates, build, python, models, threads, sizes, rounds, repeats, agon):

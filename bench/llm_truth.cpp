@@ -320,7 +320,7 @@ Status greedy(const std::string& model, const std::string& tokens_path, std::siz
     for (std::size_t i = 0; i < more; ++i) {
       Batch batch;
       batch.tokens = next;
-      batch.segments = {{.sequence = sequence, .count = static_cast<int>(next.size())}};
+      batch.segments = {{.sequence = sequence, .count = static_cast<int>(next.size()), .step = i > 0}};
       batch.logit_rows = {static_cast<int>(next.size()) - 1};
       BatchResult result;
       AGON_TRY(forward.run(batch, result));

@@ -7,11 +7,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "agon/base/test_folder.h"
 #include "agon/llm/access/embedded_model.h"
 #include "agon/llm/engine/test_stories.h"
 #include "agon/llm/gguf/random_model.h"
 #include "agon/preference/lm/answer_request.h"
-#include "temp_folder.h"
 #include "tiny_model.h"
 
 namespace agon {

@@ -8,9 +8,9 @@
 #include "agon/base/file.h"
 #include "agon/base/hash.h"
 #include "agon/base/random.h"
+#include "agon/base/test_folder.h"
 #include "agon/data/battle_log.h"
 #include "agon/data/battles.h"
-#include "temp_folder.h"
 
 namespace agon {
 namespace {

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "agon/base/hash.h"
-#include "temp_folder.h"
+#include "agon/base/test_folder.h"
 
 namespace agon {
 namespace {

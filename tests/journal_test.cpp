@@ -14,7 +14,7 @@
 
 #include "agon/base/file.h"
 #include "agon/base/hash.h"
-#include "temp_folder.h"
+#include "agon/base/test_folder.h"
 
 namespace agon::llm {
 namespace {

@@ -14,13 +14,13 @@
 #include <cstring>
 #include <functional>
 
+#include "agon/base/test_folder.h"
 #include "agon/llm/engine/embedding.h"
 #include "agon/llm/engine/engine.h"
 #include "agon/llm/gguf/dequantize.h"
 #include "agon/llm/gguf/random_model.h"
 #include "agon/llm/gguf/writer.h"
 #include "sanitized.h"
-#include "temp_folder.h"
 
 namespace agon {
 namespace {

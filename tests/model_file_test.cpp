@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "agon/base/random.h"
-#include "temp_folder.h"
+#include "agon/base/test_folder.h"
 #include "tiny_model.h"
 
 namespace agon {

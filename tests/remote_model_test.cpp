@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "agon/base/file.h"
+#include "agon/base/test_folder.h"
 #include "agon/llm/remote/test_server.h"
-#include "temp_folder.h"
 
 namespace agon::llm {
 namespace {

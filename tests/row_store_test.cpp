@@ -8,7 +8,7 @@
 #include <fstream>
 
 #include "agon/base/file.h"
-#include "temp_folder.h"
+#include "agon/base/test_folder.h"
 
 namespace agon {
 namespace {

@@ -11,10 +11,10 @@
 
 #include "agon/base/parallel.h"
 #include "agon/base/random.h"
+#include "agon/base/test_folder.h"
 #include "agon/data/prompt_groups.h"
 #include "agon/data/submission.h"
 #include "agon/stats/metrics.h"
-#include "temp_folder.h"
 #include "tiny_model.h"
 
 namespace agon {

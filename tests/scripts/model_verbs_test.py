@@ -33,8 +33,8 @@ class ModelVerbs(unittest.TestCase):
         self.assertIn(["architecture", "llama"], rows)
         self.assertIn(["parameters", "260,032"], rows)
         self.assertIn(["F32", "47", "260,032", "1015.8", "KiB", "32.00"], rows)
-        # 5 layers, 4 heads, keys and values filled up to 16 numbers of 2 bytes: 1,280 bytes a token.
-        self.assertIn("keys and values of 100 tokens, F16 125.0 KiB".split(), rows)
+        # 5 layers, 4 heads, keys and values filled up to 16 numbers of 4 bytes: 2,560 bytes a token.
+        self.assertIn("keys and values of 100 tokens, F32 250.0 KiB".split(), rows)
 
     def test_convert_rounds(self):
         self.assertEqual(self.convert("--format", "Q8_0").returncode, 0)

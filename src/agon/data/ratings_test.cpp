@@ -1,22 +1,26 @@
 #include "agon/data/ratings.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <fstream>
+
+#include "agon/base/test_folder.h"
 
 namespace agon {
 namespace {
 
-const std::string kPath = testing::TempDir() + std::to_string(::getpid()) + "-ratings.csv";
+std::string path() {
+  static const TempFolder folder;
+  return folder / "ratings.csv";
+}
 
 Result<Ratings> read(const std::string& text) {
-  std::ofstream(kPath, std::ios::binary) << text;
-  return read_ratings(kPath);
+  std::ofstream(path(), std::ios::binary) << text;
+  return read_ratings(path());
 }
 std::string error_of(const std::string& text) {
   const auto ratings = read(text);
-  return ratings ? "no error" : ratings.error().to_string().substr(kPath.size() + 2);
+  return ratings ? "no error" : ratings.error().to_string().substr(path().size() + 2);
 }
 
 TEST(Ratings, ReadsModelAndRatingWhateverElseIsThere) {

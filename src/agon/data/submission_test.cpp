@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
-#include <unistd.h>
 
 #include <bit>
 #include <cmath>
@@ -10,13 +9,14 @@
 #include <sstream>
 
 #include "agon/base/random.h"
+#include "agon/base/test_folder.h"
 
 namespace agon {
 namespace {
 
-/// A name of this process's own: tests may run side by side.
 std::string path_of(const std::string& name) {
-  return testing::TempDir() + std::to_string(::getpid()) + "-" + name;
+  static const TempFolder folder;
+  return folder / name;
 }
 
 std::string text_of(const std::string& path) {

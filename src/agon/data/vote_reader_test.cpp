@@ -2,12 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
 #include "agon/base/hash.h"
+#include "agon/base/test_folder.h"
 
 namespace agon {
 namespace {
@@ -272,7 +272,8 @@ TEST(VoteFile, SplitsPathAndWeight) {
   EXPECT_EQ(parsed("votes.csv:inf"),
             "votes.csv: 'inf' is no weight (expected a finite number above 0, or auto)");
   EXPECT_EQ(parse_vote_file("votes.csv:nan").error().exit_code(), 2);
-  const std::string odd = testing::TempDir() + std::to_string(::getpid()) + "-odd:0.5";
+  const TempFolder folder;
+  const std::string odd = folder / "odd:0.5";
   std::ofstream(odd) << "x";
   EXPECT_EQ(parsed(odd), odd + "|1.000000") << "a path that exists is never split";
   EXPECT_EQ(parsed(odd + ":auto"), odd + "|auto");
@@ -280,7 +281,8 @@ TEST(VoteFile, SplitsPathAndWeight) {
 }
 
 TEST(ReadVotes, JoinsFilesAndTheirExtras) {
-  const std::string first = testing::TempDir() + std::to_string(::getpid()) + "-first.csv";
+  const TempFolder folder;
+  const std::string first = folder / "first.csv";
   std::ofstream(first) << "id,prompt,response_a,response_b,winner,language,weight\n1,[],[],[],a,en,3\n";
   std::uint64_t last = 0;
   const auto set =

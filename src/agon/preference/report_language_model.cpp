@@ -33,7 +33,7 @@ Estimate estimate_of(const BlockGain& gain) {
 
 std::string block_table(const LanguageModelReport& lm) {
   Table table({{"Block", Align::kLeft, 0},
-               {"Log loss", Align::kRight, 0},
+               {"Change of log loss", Align::kRight, 0},
                {"95 % interval", Align::kRight, 0},
                {"Kept", Align::kRight, 0},
                {"Direction on", Align::kRight, 0},
@@ -89,7 +89,7 @@ void add_language_model(HtmlPage& page, const ReportData& data) {
               "is the 95 % interval over prompts.");
   page.add(block_table(lm));
   page.paragraph(
-      "Log loss: of predictions with the block less that without it, beside the other blocks that are kept. "
+      "Change: predictions with the block less those without it, beside the other blocks that are kept. "
       "Kept: the fits that keep it. On: those that move who is preferred, or how likely a tie is, by it. "
       "Seconds: of reading a vote that was not kept from an earlier run; blocks that come out of one pass "
       "over the answers each take all of its time.",

@@ -3,10 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "agon/llm/engine/test_stories.h"
+#include "agon/llm/model/reference.h"
+#include "agon/llm/model/sampler.h"
 #include "agon/text/utf8.h"
 
 namespace agon::llm {
@@ -48,6 +51,39 @@ TEST(StopFilter, GivesTheTextBeforeTheStopHoweverItIsCut) {
       out += filter.push(text.substr(first, second - first));
       out += filter.push(text.substr(second));
       EXPECT_EQ(out + filter.flush(), wanted) << first << " " << second;
+    }
+  }
+}
+
+// The truth reads what was generated and is asked about each token: it must agree, but for ties.
+TEST(Greedy, TwoHundredTokensAreTheTruths) {
+  constexpr double kTie = 1e-3;  // of logits, a hundred times what floats err by here
+  const auto engine = open_stories();
+  const auto reference = ReferenceModel::load(engine->file());
+  ASSERT_TRUE(reference);
+  const auto vocabulary = static_cast<std::size_t>(engine->config().vocabulary);
+  for (const char* begin : {"", "One day, a big dog", "The sun was"}) {
+    std::vector<Token> text = engine->tokenizer().encode(begin);
+    const std::size_t given = text.size();
+    auto cache = engine->make_cache(static_cast<int>(given) + 200);
+    ASSERT_TRUE(cache);
+    const auto forward = engine->make_forward(*cache);
+    const int sequence = cache->open();
+    std::vector<Token> next = text;
+    for (int i = 0; i < 200; ++i) {
+      Batch batch;
+      batch.tokens = next;
+      batch.segments = {{.sequence = sequence, .count = static_cast<int>(next.size()), .step = i > 0}};
+      batch.logit_rows = {static_cast<int>(next.size()) - 1};
+      BatchResult result;
+      ASSERT_TRUE(forward->run(batch, result));
+      next = {greedy_token(result.logits)};
+      text.push_back(next.front());
+    }
+    const std::vector<double> logits = reference->logits(text);
+    for (std::size_t t = given; t < text.size(); ++t) {
+      const auto row = std::span(logits).subspan((t - 1) * vocabulary, vocabulary);
+      EXPECT_GE(row[static_cast<std::size_t>(text[t])], *std::ranges::max_element(row) - kTie) << begin << t;
     }
   }
 }

@@ -22,6 +22,7 @@ class ScoringTest : public ::testing::Test {
     gguf::RandomModelOptions options;
     options.format = "Q4_0";
     options.context = 200;
+    options.key_length = 32;  // whole blocks, as caches of bytes want them
     ASSERT_TRUE(gguf::random_model(options)->write(path_));
   }
   void TearDown() override {
@@ -86,20 +87,26 @@ TEST_F(ScoringTest, AgreesWithTheTruth) {
 }
 
 TEST_F(ScoringTest, SameBitsAloneTogetherInAnyOrderOnAnyThreads) {
-  const auto one = open({.threads = 1});
-  const auto items = requests(one->config().vocabulary, 40);
-  const auto together = score(*one, items);
-  ASSERT_TRUE(together);
-  std::vector<ScoreRequest> backwards(items.rbegin(), items.rend());
-  const auto two = open({.threads = 2, .max_rows = 7});
-  const auto reversed = score(*two, backwards);
-  ASSERT_TRUE(reversed);
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    const auto alone = score(*two, {&items[i], 1});
-    ASSERT_TRUE(alone);
-    EXPECT_EQ((*together)[i].token_logprobs, (*alone)[0].token_logprobs);
-    EXPECT_EQ((*together)[i].token_logprobs, (*reversed)[items.size() - 1 - i].token_logprobs);
-    EXPECT_EQ((*together)[i].is_greedy, (*alone)[0].is_greedy);
+  for (const bool exact : {false, true}) {
+    for (const std::optional<CacheType> cache :
+         {std::optional<CacheType>(), {CacheType::kBF16}, {CacheType::kQ8_0}, {CacheType::kF32}}) {
+      SCOPED_TRACE(testing::Message() << exact << (cache ? static_cast<int>(*cache) : -1));
+      const auto one = open({.threads = 1, .cache_type = cache, .exact = exact});
+      const auto items = requests(one->config().vocabulary, 40);
+      const auto together = score(*one, items);
+      ASSERT_TRUE(together);
+      std::vector<ScoreRequest> backwards(items.rbegin(), items.rend());
+      const auto two = open({.threads = 2, .cache_type = cache, .exact = exact, .max_rows = 7});
+      const auto reversed = score(*two, backwards);
+      ASSERT_TRUE(reversed);
+      for (std::size_t i = 0; i < items.size(); ++i) {
+        const auto alone = score(*two, {&items[i], 1});
+        ASSERT_TRUE(alone);
+        EXPECT_EQ((*together)[i].token_logprobs, (*alone)[0].token_logprobs);
+        EXPECT_EQ((*together)[i].token_logprobs, (*reversed)[items.size() - 1 - i].token_logprobs);
+        EXPECT_EQ((*together)[i].is_greedy, (*alone)[0].is_greedy);
+      }
+    }
   }
 }
 

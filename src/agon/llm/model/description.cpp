@@ -154,9 +154,15 @@ void add_memory(const gguf::File& file, const ModelConfig& config, int context, 
   std::uint64_t weights = 0;
   for (const gguf::Tensor& tensor : file.tensors()) weights += tensor.bytes.size();
   const int tokens = context == 0 ? config.context : context;
-  const CacheBytes cache = cache_bytes(config, tokens);
+  // As the engine chooses it: floats where the products round nothing.
+  const gguf::Tensor* typical = file.find("output.weight");
+  for (const char* name : {"token_embd.weight", "blk.0.attn_q.weight"})
+    if (typical == nullptr && (config.causal || name[0] == 'b')) typical = file.find(name);
+  const bool floats = typical != nullptr && typical->type == gguf::TensorType::kF32;
+  const CacheBytes cache = cache_bytes(config, tokens, floats ? 4 : 2);
   memory.emplace_back("weights", size(weights));
-  memory.emplace_back(fmt::format("keys and values of {} tokens, F16", count(tokens)), size(cache.all));
+  memory.emplace_back(fmt::format("keys and values of {} tokens, {}", count(tokens), floats ? "F32" : "F16"),
+                      size(cache.all));
   if (cache.seen != cache.all) memory.emplace_back("  of which windows leave in sight", size(cache.seen));
   memory.emplace_back("together", size(weights + cache.all));
   if (tokens > config.context)
@@ -166,11 +172,10 @@ void add_memory(const gguf::File& file, const ModelConfig& config, int context, 
 
 }  // namespace
 
-CacheBytes cache_bytes(const ModelConfig& config, int tokens) {
+CacheBytes cache_bytes(const ModelConfig& config, int tokens, int number_bytes) {
   const std::uint64_t position =
-      2 * static_cast<std::uint64_t>(config.kv_heads) *
-      static_cast<std::uint64_t>(padded_head(config.key_length) +
-                                 padded_head(config.value_length));  // two bytes a number
+      static_cast<std::uint64_t>(number_bytes) * static_cast<std::uint64_t>(config.kv_heads) *
+      static_cast<std::uint64_t>(padded_head(config.key_length) + padded_head(config.value_length));
   CacheBytes bytes;
   for (const LayerConfig& layer : config.layers) {
     bytes.all += position * static_cast<std::uint64_t>(tokens);

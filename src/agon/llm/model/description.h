@@ -33,12 +33,12 @@ struct Description {
 [[nodiscard]] std::string description_text(const Description& description, const std::string& name,
                                            const Table::TerminalOptions& options);
 
-/// Bytes of keys and values of one sequence in a cache of half precision (as KvCache stores them): all
-/// `tokens` positions in every layer, and only those that a later token can still see (at most the window in
-/// layers that have one).
+/// Bytes of keys and values of one sequence in a cache of so many bytes a number (as KvCache stores them):
+/// all `tokens` positions in every layer, and only those that a later token can still see (at most the window
+/// in layers that have one).
 struct CacheBytes {
   std::uint64_t all = 0, seen = 0;
 };
-[[nodiscard]] CacheBytes cache_bytes(const ModelConfig& config, int tokens);
+[[nodiscard]] CacheBytes cache_bytes(const ModelConfig& config, int tokens, int number_bytes = 2);
 
 }  // namespace agon::llm

@@ -78,12 +78,18 @@ TEST(Description, CacheIsAsLargeAsTheEngineMakesIt) {
       std::uint64_t seen = 0;
       for (const LayerConfig& layer : config->layers) seen += layer.window == 0 ? 320 : 100;
       EXPECT_EQ(cache_bytes(*config, 320).seen, cache->token_bytes() / 7 * seen);
+      EXPECT_EQ(cache_bytes(*config, 320, 4).all, 2 * cache->token_bytes() * 320);
       EXPECT_EQ(cache_bytes(*config, 60).seen, cache_bytes(*config, 60).all);
     }
 }
 
 TEST(Description, MemoryIsForTheContextAskedFor) {
-  const Made m = made({.layers = 2, .embedding = 64, .heads = 4, .kv_heads = 2, .context = 1024});
+  const Made m =
+      made({.layers = 2, .embedding = 64, .heads = 4, .kv_heads = 2, .context = 1024, .format = "Q8_0"});
+  // Where no product rounds its activations, neither does the cache.
+  const Made floats = made({.layers = 2, .embedding = 64, .heads = 4, .kv_heads = 2, .context = 1024});
+  EXPECT_THAT(describe(floats.file).memory,
+              Contains(Pair("keys and values of 1,024 tokens, F32", "512.0 KiB")));
   // 2 layers, 2 heads, keys and values of 16 numbers of 2 bytes: 256 bytes a token.
   EXPECT_THAT(describe(m.file).memory, Contains(Pair("keys and values of 1,024 tokens, F16", "256.0 KiB")));
   EXPECT_THAT(describe(m.file, 100).memory, Contains(Pair("keys and values of 100 tokens, F16", "25.0 KiB")));

@@ -22,9 +22,16 @@ enum class PassStep : std::uint8_t {
   kWaiting,     ///< For other threads, at a barrier.
   kHandOver,    ///< Waking the threads and letting them go.
 };
-inline constexpr std::array<std::string_view, 10> kPassStepNames = {
-    "norms and rounding", "queries, keys, values", "rope and cache", "attention",  "attention output",
-    "gates",              "down",                  "vocabulary",     "barriers",   "hand-over"};
+inline constexpr std::array<std::string_view, 10> kPassStepNames = {"norms and rounding",
+                                                                    "queries, keys, values",
+                                                                    "rope and cache",
+                                                                    "attention",
+                                                                    "attention output",
+                                                                    "gates",
+                                                                    "down",
+                                                                    "vocabulary",
+                                                                    "barriers",
+                                                                    "hand-over"};
 
 /// Seconds of each step, added up over threads and passes.
 struct StepTimes {

@@ -203,8 +203,12 @@ Result<ChatStyle> zephyr(const Words& words) {
 }  // namespace
 
 Result<ChatStyle> recognise_chat_template(std::string_view jinja) {
-  AGON_ASSIGN(std::vector<JinjaWord> read, read_jinja(jinja));
-  const Words words(std::move(read));
+  auto read = read_jinja(jinja);
+  if (!read) {
+    read.error().expected = kTemplateAdvice;
+    return std::unexpected(std::move(read.error()));
+  }
+  const Words words(std::move(*read));
   const auto prints = [&](std::string_view mark) {
     return std::ranges::any_of(words.all(), [&](const JinjaWord& word) {
       return (word.kind == Kind::kString || word.kind == Kind::kText) &&

@@ -83,8 +83,7 @@ TEST(ChatTemplate, RefusesOthersWithAdvice) {
     const auto chat = ChatTemplate::read(with_template(text));
     ASSERT_FALSE(chat) << name << " was taken for " << chat->family();
     EXPECT_NE(chat.error().to_string().find("tokenizer.chat_template"), std::string::npos) << name;
-    EXPECT_TRUE(name.starts_with("open ") || chat.error().expected.find("--template") != std::string::npos)
-        << chat.error().to_string();
+    EXPECT_NE(chat.error().expected.find("--template"), std::string::npos) << chat.error().to_string();
   }
   const auto none = ChatTemplate::read(gguf::Metadata());
   ASSERT_FALSE(none);

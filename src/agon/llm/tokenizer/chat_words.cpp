@@ -19,10 +19,7 @@ std::unexpected<Error> refuse(std::string_view resembles, const JinjaWord* becau
     std::ranges::replace(text, '\n', ' ');
     error.message += " but for '" + text + "'";
   }
-  error.expected =
-      "a template of the families chatml, llama2, llama3, mistral, gemma, phi3, zephyr or deepseek, or "
-      "SmolLM3's; "
-      "--template NAME uses one of the first seven, --raw none";
+  error.expected = kTemplateAdvice;
   return std::unexpected(std::move(error));
 }
 

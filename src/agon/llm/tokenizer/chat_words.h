@@ -175,6 +175,11 @@ class Words {
   std::vector<JinjaWord> words_;
 };
 
+/// What can be done about a template that is not taken.
+inline constexpr const char* kTemplateAdvice =
+    "a template of the families chatml, llama2, llama3, mistral, gemma, phi3, zephyr or deepseek, or "
+    "SmolLM3's; --template NAME uses one of the first seven, --raw none";
+
 [[nodiscard]] inline bool one_of(std::string_view text, Texts texts) {
   return std::ranges::find(texts, text) != texts.end();
 }
