@@ -56,7 +56,8 @@ Status run(const CLI::App& app, const EvaluateCommand& c) {
   AGON_ASSIGN(PreferenceModel model, load_model(c.model));
   std::shared_ptr<AnswerReader> language_model;
   if (c.predictions.empty()) {
-    AGON_ASSIGN(language_model, attach_lm(app, model, c.model, c.lm, c.common.threads, c.html));
+    AGON_ASSIGN(language_model,
+                attach_lm(app, model, c.model, c.lm, c.common.threads, c.html, c.common.quiet));
   }
   AGON_ASSIGN(VoteSet set, read_votes({VoteFile{.path = c.file}}, c.read, progress));
   std::erase_if(set.votes, [](const Vote& v) { return v.outcome == Outcome::kUnknown; });

@@ -197,9 +197,8 @@ void add_lm_training_options(CLI::App& app, LmFeatureOptions& o) {
     return app.add_option(name, value, what)->type_name(type)->group("Language model");
   };
   add("--lm-blocks", o.blocks,
-      "What is read: states, last, likelihood, ratio, verdict, reward, or all that the model gives; states, "
-      "or "
-      "reward of a reward model, when not given",
+      "What is read: states, last, likelihood, ratio, verdict, reward, or all that the model gives; states "
+      "when not given, or reward of a reward model",
       "LIST")
       ->delimiter(',')
       ->allow_extra_args(false);
@@ -236,14 +235,15 @@ Result<std::unique_ptr<AnswerReader>> open_lm(const CLI::App& app, const LmFeatu
 
 Result<std::shared_ptr<AnswerReader>> attach_lm(const CLI::App& app, PreferenceModel& model,
                                                 const std::string& path, const LmFeatureOptions& o,
-                                                int threads, const std::string& output) {
+                                                int threads, const std::string& output, bool quiet) {
   if (model.language_model() == nullptr) {
     if (o.model.empty()) return nullptr;
     const auto left_out = std::ranges::find(model.card(), kLeftOutFact, &ModelCard::value_type::first);
     if (left_out == model.card().end())
       return wrong_call("--lm, but the predictor was trained without a language model", "no --lm");
-    fmt::print(stderr, "agon: the predictor does without a language model ({}): --lm is not read\n",
-               left_out->second);
+    if (!quiet)
+      fmt::print(stderr, "agon: the predictor does without a language model ({}): --lm is not read\n",
+                 left_out->second);
     return nullptr;
   }
   AnswerSpec spec = *model.language_model();

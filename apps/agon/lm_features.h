@@ -48,7 +48,7 @@ void add_lm_training_options(CLI::App& app, LmFeatureOptions& options);
 [[nodiscard]] Result<std::shared_ptr<AnswerReader>> attach_lm(const CLI::App& app, PreferenceModel& model,
                                                               const std::string& path,
                                                               const LmFeatureOptions& options, int threads,
-                                                              const std::string& output);
+                                                              const std::string& output, bool quiet);
 /// Ends a run on a remote model (see finish_remote); nothing for others.
 [[nodiscard]] Status finish_lm(AnswerReader* reader, const LmFeatureOptions& options, bool quiet);
 

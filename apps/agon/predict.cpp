@@ -48,7 +48,8 @@ Status run(const CLI::App& app, const PredictCommand& c) {
   set_thread_count(c.common.threads);
   const Progress progress = c.common.quiet ? Progress{} : terminal_progress();
   AGON_ASSIGN(PreferenceModel model, load_model(c.model));
-  AGON_ASSIGN(const auto language_model, attach_lm(app, model, c.model, c.lm, c.common.threads, c.output));
+  AGON_ASSIGN(const auto language_model,
+              attach_lm(app, model, c.model, c.lm, c.common.threads, c.output, c.common.quiet));
   AGON_ASSIGN(const auto reader, VoteReader::open(c.file, c.read));
   AGON_ASSIGN(SubmissionWriter writer, SubmissionWriter::create(c.output, submission_format(c.output)));
   std::unique_ptr<AtomicFile> reasons;

@@ -97,6 +97,7 @@ class LmFeatures(unittest.TestCase):
         given = agon("predict", "none.agon", VOTES, "--lm", "s.gguf", cwd=self.folder)
         self.assertEqual(given.stdout, rows)
         self.assertIn(f"does without a language model ({said}): --lm is not read", given.stderr)
+        self.assertEqual(agon("predict", "none.agon", VOTES, "--lm", "s.gguf", "-q", cwd=self.folder).stderr, "")
 
     def test_bad_calls(self):
         for words, said in (
