@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iterator>
+#include <set>
 
 #include "agon/base/hash.h"
 #include "agon/llm/access/embedded_model.h"
@@ -144,8 +145,12 @@ std::vector<std::filesystem::path> candidates(const AnswerSpec& spec, const std:
   const std::vector<fs::path> folders{place.parent_path(), here, "", "models"};
   std::vector<fs::path> out;
   std::error_code none;
+  std::set<fs::path> seen;  // folders may be one
+  const auto add = [&](const fs::path& path) {
+    if (seen.insert(fs::weakly_canonical(path, none)).second) out.push_back(path);
+  };
   for (const fs::path& folder : folders)
-    if (const fs::path path = folder / place.filename(); fs::is_regular_file(path, none)) out.push_back(path);
+    if (const fs::path path = folder / place.filename(); fs::is_regular_file(path, none)) add(path);
   for (const fs::path& folder : folders) {
     std::vector<fs::path> found;
     for (fs::directory_iterator entry(folder.empty() ? "." : folder, none), end; !none && entry != end;
@@ -156,7 +161,7 @@ std::vector<std::filesystem::path> candidates(const AnswerSpec& spec, const std:
         found.push_back(folder / entry->path().filename());
     }
     std::ranges::sort(found);
-    out.insert(out.end(), found.begin(), found.end());
+    std::ranges::for_each(found, add);
   }
   return out;
 }

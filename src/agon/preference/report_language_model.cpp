@@ -22,8 +22,7 @@ std::string cost_text(const LanguageModelReport& lm, const std::string& block) {
   double seconds = lm.seconds;
   for (const BlockCost& cost : lm.costs)
     if (cost.block == block) seconds = cost.seconds;
-  if (lm.votes_read == 0) return "n/a";
-  return seconds > 0 ? format_fixed(seconds / static_cast<double>(lm.votes_read), 3) : "kept";
+  return lm.votes_read == 0 ? "n/a" : cost_a_vote(seconds, lm.votes_read);
 }
 
 Estimate estimate_of(const BlockGain& gain) {

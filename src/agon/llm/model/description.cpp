@@ -155,9 +155,9 @@ void add_memory(const gguf::File& file, const ModelConfig& config, int context, 
   for (const gguf::Tensor& tensor : file.tensors()) weights += tensor.bytes.size();
   const int tokens = context == 0 ? config.context : context;
   // As the engine chooses it: floats where the products round nothing.
-  const gguf::Tensor* typical = file.find("output.weight");
-  for (const char* name : {"token_embd.weight", "blk.0.attn_q.weight"})
-    if (typical == nullptr && (config.causal || name[0] == 'b')) typical = file.find(name);
+  const gguf::Tensor* typical = file.find(!config.causal       ? "blk.0.attn_q.weight"
+                                          : config.tied_output ? "token_embd.weight"
+                                                               : "output.weight");
   const bool floats = typical != nullptr && typical->type == gguf::TensorType::kF32;
   const CacheBytes cache = cache_bytes(config, tokens, floats ? 4 : 2);
   memory.emplace_back("weights", size(weights));

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -159,16 +158,17 @@ void Forward::run_piece(const Piece& piece, const Batch& batch, BatchResult& res
               : steps_differ() && !piece.step ? Rounding::kPairs
                                               : Rounding::kBytes;
   lost_rows_.assign(wide(piece.rows()), 0);
-  const auto begin = std::chrono::steady_clock::now();
+  StepTimes whole;
+  StepClock clock(times_ == nullptr ? nullptr : &whole);
   team_.run([&](Member& member) { work(member, piece, batch, result); });
+  clock.done(PassStep::kHandOver);
   if (times_ != nullptr) {
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     double inside = 0;
     for (Own& own : own_) {
       for (const double seconds : own.times.seconds) inside += seconds;
       *times_ += std::exchange(own.times, {});
     }
-    times_->of(PassStep::kHandOver) += std::max(0.0, took.count() * team_.size() - inside);
+    times_->of(PassStep::kHandOver) += std::max(0.0, whole.of(PassStep::kHandOver) * team_.size() - inside);
   }
   find_lost(piece, batch, result);
   if (batch.stop_layer < 0) merge_scores(piece, batch, result);
@@ -375,8 +375,10 @@ void Forward::work(Member& member, const Piece& piece, const Batch& batch, Batch
     clock.done(PassStep::kWaiting);
   };
   const auto next = [&] {
-    if (!own) member.barrier();
-    clock.done(own ? PassStep::kNorms : PassStep::kWaiting);
+    if (own)
+      clock.done(PassStep::kNorms);
+    else
+      barrier(PassStep::kNorms);
   };
   const auto norm_into = [&](int row, const std::vector<float>& weight) {
     kernels_.rms_norm(at(row), weight.data(), embedding_, epsilon, stream.normed.row(row));
@@ -431,7 +433,6 @@ void Forward::work(Member& member, const Piece& piece, const Batch& batch, Batch
       keep_hidden(row, index);
       norm_into(row, layer.attention_norm);
     });
-    clock.done(PassStep::kNorms);
     next();
     const std::array<Product, 3> products = {Product{&layer.query, query_.as<float>(), query_stride_},
                                              Product{&layer.key, key_.as<float>(), key_stride_},
@@ -449,7 +450,6 @@ void Forward::work(Member& member, const Piece& piece, const Batch& batch, Batch
       add_block(row, layer.post_attention_norm, layer.output_bias);
       norm_into(row, layer.feed_forward_norm);
     });
-    clock.done(PassStep::kNorms);
     // Where every thread adds for itself, all must have read block_out_ before it is written again: the
     // barrier after the gates sees to that.
     next();
@@ -468,7 +468,6 @@ void Forward::work(Member& member, const Piece& piece, const Batch& batch, Batch
     keep_hidden(row, layers);
     if (!own || member.index() == 0) lost_rows_[wide(row)] = is_finite(at(row), embedding_) ? 0 : 1;
   });
-  clock.done(PassStep::kNorms);
   next();
   if (batch.stop_layer >= 0 || piece.wanted.empty()) return;
   read_out(member, piece, stream, batch, result);

@@ -100,7 +100,7 @@ llm::ChoiceInput verdict_input(const llm::Engine* engine, const std::string& que
   if (engine == nullptr) return {.context = {.messages = {{"user", question}}}, .choices = {"A", "B"}};
   const auto& chat = engine->chat_template();
   if (!chat)
-    return {.context = {.text = fmt::format("User: {}\n\nAssistant:", question)}, .choices = {" A", " B"}};
+    return {.context = {.text = ConversationText{.asked = question}.opening()}, .choices = {" A", " B"}};
   std::vector<llm::ChatMessage> messages = opening_messages(*chat);
   messages.push_back({"user", question});
   return {.context = {.messages = std::move(messages)}, .choices = {"A", "B"}};

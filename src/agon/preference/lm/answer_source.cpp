@@ -60,12 +60,14 @@ std::string untold_line(std::size_t verdicts) {
       verdicts, verdicts == 1 ? "vote has" : "votes have");
 }
 
+std::string cost_a_vote(double seconds, std::size_t votes) {
+  return seconds > 0 ? fmt::format("{:.3f}", seconds / static_cast<double>(votes)) : "kept";
+}
+
 std::string cost_line(std::span<const BlockCost> costs, std::size_t votes) {
   std::string line;
   for (const BlockCost& cost : costs)
-    line += fmt::format(
-        "{}{} {}", line.empty() ? "" : ", ", cost.block,
-        cost.seconds > 0 ? fmt::format("{:.3f}", cost.seconds / static_cast<double>(votes)) : "kept");
+    line += fmt::format("{}{} {}", line.empty() ? "" : ", ", cost.block, cost_a_vote(cost.seconds, votes));
   return line;
 }
 

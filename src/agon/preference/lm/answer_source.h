@@ -61,7 +61,9 @@ struct BlockCost {
   double seconds = 0;
 };
 
-/// "states 0.081, verdict 0.310": seconds a vote, each by its block; "kept" where nothing was read for it.
+/// "0.081": seconds a vote; "kept" where nothing was read.
+[[nodiscard]] std::string cost_a_vote(double seconds, std::size_t votes);
+/// "states 0.081, verdict 0.310": cost_a_vote() of each block.
 [[nodiscard]] std::string cost_line(std::span<const BlockCost> costs, std::size_t votes);
 
 /// "3 votes have no verdict: ...", of AnswerReader::verdicts_untold().

@@ -16,9 +16,9 @@ namespace agon {
 
 /// A conversation cut as ReadingBudget has it, four bytes (at whole characters) for a token.
 struct ConversationText {
-  std::vector<llm::ChatMessage> before;  ///< Prompts and answers up to the latest prompt.
-  std::string asked;                     ///< The latest prompt.
-  std::string answer;                    ///< The latest answer.
+  std::vector<llm::ChatMessage> before = {};  ///< Prompts and answers up to the latest prompt.
+  std::string asked = {};                     ///< The latest prompt.
+  std::string answer = {};                    ///< The latest answer.
 
   /// All up to the latest answer: "User: ...\n\nAssistant:".
   [[nodiscard]] std::string opening() const;
