@@ -18,6 +18,8 @@ struct LanesAvx2 {
   };
   static constexpr int kTile = 2;
   static constexpr int kStream = 2;  // the same where the weights pass through registers
+  static constexpr int kTileRows = 2;
+  static constexpr int kTilePanels = 1;
   static constexpr bool kPairs = false;
   static constexpr bool kTiles = false;  // tile registers for products of many rows
   static constexpr bool kSignedWide = true;

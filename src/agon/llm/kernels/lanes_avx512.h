@@ -15,8 +15,10 @@ template <bool kVnni, bool kBf16 = false>
 struct LanesAvx512 {
   using F = __m512;
   using I = __m512i;
-  static constexpr int kTile = 8;              // rows of activations kept in registers
-  static constexpr int kStream = 16;           // the same where the weights pass through registers
+  static constexpr int kTile = 8;      // rows of activations kept in registers
+  static constexpr int kStream = 16;   // the same where the weights pass through registers
+  static constexpr int kTileRows = 6;  // the same times kTilePanels decoded panels
+  static constexpr int kTilePanels = 2;
   static constexpr bool kPairs = false;        // products of pairs of bfloat16 in one instruction
   static constexpr bool kTiles = false;        // tile registers for products of many rows
   static constexpr bool kSignedWide = !kVnni;  // dp_wide takes codes less their offset of 128

@@ -16,6 +16,8 @@ struct LanesPlain {
   };
   static constexpr int kTile = 1;
   static constexpr int kStream = 1;
+  static constexpr int kTileRows = 1;
+  static constexpr int kTilePanels = 1;
   static constexpr bool kPairs = false;
   static constexpr bool kTiles = false;  // tile registers for products of many rows
   static constexpr bool kSignedWide = false;

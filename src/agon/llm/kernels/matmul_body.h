@@ -61,6 +61,13 @@ struct Matmul {
   // 10 % slower there.
   static constexpr int kAhead = 8192;
 
+  // The hardware prefetches too late for a stream at full speed, and stops at page ends.
+  template <PackedType type>
+  static void fetch_ahead(const std::uint8_t* codes) {
+    for (int line = 0; line < FormatFacts<type>::kCodes; line += 64)
+      __builtin_prefetch(codes + line + kAhead);
+  }
+
   // A panel read once, for few rows: weights go from memory through registers.
   template <PackedType type, int rows>
   static void stream(const PackedMatrix& matrix, int panel, const ActivationBlock* x, float* out,
@@ -73,8 +80,7 @@ struct Matmul {
     for (; from != end; from += D::kSuperblock) {
       for (int b = 0; b < D::kBlocks; ++b) {
         const std::uint8_t* codes = from + D::kHeader + b * D::kCodes;
-        // The hardware prefetches too late for a stream at full speed, and stops at page ends.
-        for (int line = 0; line < D::kCodes; line += 64) __builtin_prefetch(codes + line + kAhead);
+        fetch_ahead<type>(codes);
         I w[8];
         F s[2], m[2];
         D::codes(codes, w);
@@ -93,9 +99,11 @@ struct Matmul {
     for (int i = first_block; i < first_block + blocks; ++i, to += kDecodedBlock) {
       const std::uint8_t* super =
           matrix.panel(panel) + static_cast<std::size_t>(i / D::kBlocks) * D::kSuperblock;
+      const std::uint8_t* codes = super + D::kHeader + i % D::kBlocks * D::kCodes;
+      fetch_ahead<type>(codes);
       I w[8];
       F s[2], m[2];
-      D::codes(super + D::kHeader + i % D::kBlocks * D::kCodes, w);
+      D::codes(codes, w);
       D::scales(super, i % D::kBlocks, s, m);
       for (int g = 0; g < 8; ++g) {
         if constexpr (signed_codes) {
@@ -113,25 +121,48 @@ struct Matmul {
     }
   }
 
-  template <PackedType type, int rows>
-  static void tile(const std::uint8_t* decoded, int blocks, const ActivationBlock* x, bool first, float* out,
-                   std::size_t stride) {
+  // Decoded panels, `panel_bytes` apart, times a few rows. Several panels together share the loads of
+  // activations, which otherwise take as long as the products.
+  template <PackedType type, int panels, int rows>
+  static void tile(const std::uint8_t* decoded, std::size_t panel_bytes, int blocks, const ActivationBlock* x,
+                   bool first, float* out, std::size_t stride) {
     using D = Decoder<L, type>;
-    F sums[rows];
-    for (int t = 0; t < rows; ++t)
-      sums[t] = first ? L::zero() : L::load(out + static_cast<std::size_t>(t) * stride);
-    for (int i = 0; i < blocks; ++i, decoded += kDecodedBlock, x += Activations::kTile) {
-      const auto* numbers = reinterpret_cast<const float*>(decoded + 512);
-      I w[8];
-      F s[2], m[2];
-      for (int g = 0; g < 8; ++g) w[g] = L::codes(decoded + 64 * g);
-      for (int part = 0; part < D::kParts; ++part) {
-        s[part] = L::load(numbers + 16 * part);
-        if constexpr (D::kMinimum) m[part] = L::load(numbers + 32 + 16 * part);
-      }
-      add_block<type, 0, rows>(w, s, m, x, sums);
+    constexpr int kGroups = 8 / D::kParts;
+    F sums[panels][rows];
+    for (int p = 0; p < panels; ++p) {
+      for (int t = 0; t < rows; ++t)
+        sums[p][t] = first ? L::zero() : L::load(out + static_cast<std::size_t>(t) * stride + kPanelRows * p);
     }
-    for (int t = 0; t < rows; ++t) L::store(out + static_cast<std::size_t>(t) * stride, sums[t]);
+    for (int i = 0; i < blocks; ++i, decoded += kDecodedBlock, x += Activations::kTile) {
+      for (int part = 0; part < D::kParts; ++part) {
+        I products[panels][rows];
+        for (int p = 0; p < panels; ++p)
+          for (int t = 0; t < rows; ++t) products[p][t] = D::start(x[t], part);
+        for (int g = part * kGroups; g < (part + 1) * kGroups; ++g) {
+          I w[panels];
+          for (int p = 0; p < panels; ++p)
+            w[p] = L::codes(decoded + static_cast<std::size_t>(p) * panel_bytes + 64 * g);
+          for (int t = 0; t < rows; ++t)
+            for (int p = 0; p < panels; ++p) products[p][t] = D::dp(products[p][t], w[p], x[t].q + 4 * g);
+        }
+        for (int p = 0; p < panels; ++p) {
+          const auto* numbers =
+              reinterpret_cast<const float*>(decoded + static_cast<std::size_t>(p) * panel_bytes + 512);
+          const F s = L::load(numbers + 16 * part);
+          for (int t = 0; t < rows; ++t)
+            sums[p][t] = L::fma(L::to_float(products[p][t]), L::mul(s, L::set1(x[t].d)), sums[p][t]);
+          if constexpr (D::kMinimum) {
+            const F m = L::load(numbers + 32 + 16 * part);
+            for (int t = 0; t < rows; ++t)
+              sums[p][t] = L::fma(m, L::set1(D::kParts == 1 ? x[t].sum : x[t].half[part]), sums[p][t]);
+          }
+        }
+      }
+    }
+    for (int p = 0; p < panels; ++p) {
+      for (int t = 0; t < rows; ++t)
+        L::store(out + static_cast<std::size_t>(t) * stride + kPanelRows * p, sums[p][t]);
+    }
   }
 
   // Calls body<n>() with n = count, for 1 <= count <= most.
@@ -146,10 +177,11 @@ struct Matmul {
   template <PackedType type>
   static void quantised(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a,
                         float* out, std::size_t stride, std::uint8_t* scratch) {
-    // Up to here, decoding a panel twice on the way through registers is cheaper than storing it decoded.
-    // Tile registers would be faster on an idle core by up to a third, but take twice as long as this where
-    // the core is shared.
-    if (a.rows <= 2 * L::kStream) {
+    // Up to here, decoding a panel several times on the way through registers is cheaper than storing it
+    // decoded. Tile registers would be faster on an idle core by up to a third, but take twice as long as
+    // this where the core is shared.
+    constexpr int kStreams = L::kTiles || FormatFacts<type>::kParts > 1 ? 2 : 4;
+    if (a.rows <= kStreams * L::kStream) {
       const std::size_t tile_blocks = static_cast<std::size_t>(matrix.columns / kBlock) * Activations::kTile;
       for (int p = 0; p < panels; ++p) {
         for (int row = 0; row < a.rows; row += L::kStream) {
@@ -175,16 +207,26 @@ struct Matmul {
         decode<type>(matrix, first_panel + p, done, count,
                      scratch + static_cast<std::size_t>(p) * panel_scratch);
       }
-      for (int row = 0; row < a.rows; row += L::kStream) {
+      for (int row = 0; row < a.rows;) {
+        const int in_tile = std::min(Activations::kTile - row % Activations::kTile, a.rows - row);
+        const int pieces = (in_tile + L::kTileRows - 1) / L::kTileRows;
+        const int together = (in_tile + pieces - 1) / pieces;
         const ActivationBlock* x =
             a.blocks + static_cast<std::size_t>(row / Activations::kTile) * tile_blocks +
             static_cast<std::size_t>(done) * Activations::kTile + row % Activations::kTile;
-        for (int p = 0; p < panels; ++p) {
-          with_rows<L::kStream>(std::min(L::kStream, a.rows - row), [&]<int rows>() {
-            tile<type, rows>(scratch + static_cast<std::size_t>(p) * panel_scratch, count, x, done == 0,
-                             out + static_cast<std::size_t>(row) * stride + p * kPanelRows, stride);
-          });
-        }
+        with_rows<L::kTileRows>(together, [&]<int rows>() {
+          const auto at = [&]<int wide>(int p) {
+            tile<type, wide, rows>(scratch + static_cast<std::size_t>(p) * panel_scratch, panel_scratch,
+                                   count, x, done == 0,
+                                   out + static_cast<std::size_t>(row) * stride + p * kPanelRows, stride);
+          };
+          int p = 0;
+          for (; p + L::kTilePanels <= panels; p += L::kTilePanels) at.template operator()<L::kTilePanels>(p);
+          if constexpr (L::kTilePanels > 1) {
+            for (; p < panels; ++p) at.template operator()<1>(p);
+          }
+        });
+        row += together;
       }
     }
   }
