@@ -111,7 +111,7 @@ class Runs {
     times_ = times;
     forward_->watch(times);
   }
-  [[nodiscard]] bool steps_differ() const { return forward_->steps_differ(); }
+  [[nodiscard]] bool reads_in_pairs() const { return forward_->reads_in_pairs(); }
 
  private:
   Engine& engine_;
@@ -171,9 +171,9 @@ Result<Speed> measure_speed(Engine& engine, const SpeedOptions& options, const P
   const bool quantised =
       !engine.options().exact && 2 * work.byte_weights > work.weights + work.output_weights;
   speed.generation.products = quantised ? Products::kBytes : Products::kFloats;
-  speed.prompt.products = !quantised            ? Products::kFloats
-                          : runs.steps_differ() ? Products::kPairs
-                                                : Products::kBytes;
+  speed.prompt.products = !quantised              ? Products::kFloats
+                          : runs.reads_in_pairs() ? Products::kPairs
+                                                  : Products::kBytes;
   speed.score.products = speed.score_alone.products = speed.prompt.products;
   const auto cache_bytes =
       static_cast<double>(cache.token_bytes()) * layers / std::max(1, all_layers);  // of a position

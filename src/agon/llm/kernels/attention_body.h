@@ -3,11 +3,13 @@
 // Keys lie transposed in their pages, so that one register holds one dimension of sixteen keys and a score is
 // a chain over dimensions; values lie as they are, and an output number is a chain over keys. Groups of 64
 // keys begin at multiples of 64 positions whatever is masked, and a masked key adds exactly nothing: so a
-// query's result does not depend on its neighbours.
+// query's result does not depend on its neighbours. All queries of a tile go through one group before the
+// next, so that its keys and values are fetched once for all of them.
 #pragma once
 
 #include <algorithm>
 
+#include "agon/llm/kernels/counts.h"
 #include "agon/llm/kernels/rows_body.h"
 
 namespace agon::llm {
@@ -17,6 +19,7 @@ struct Attention {
   using F = typename L::F;
   static constexpr int kGroupKeys = 64;
   static constexpr int kGroupPages = kGroupKeys / kPageTokens;
+  static constexpr int kRows = 8;           // queries whose sums are in registers together
   static constexpr float kLowest = -1e30F;  // finite, so that differences of masked rows are no NaN
 
   template <CacheType type>
@@ -53,7 +56,8 @@ struct Attention {
 
   // Scores of all rows with the sixteen keys of each of some pages.
   template <CacheType type, int rows, int pages>
-  static void scores(const AttentionTile& tile, int first_page, float* out) {
+  static void scores(const AttentionTile& tile, int first_row, int first_page, float* out) {
+    const float* const* query = tile.query + first_row;
     const std::uint8_t* from[pages];
     F sums[pages][rows];
     for (int p = 0; p < pages; ++p) {
@@ -64,7 +68,7 @@ struct Attention {
       F k[pages];
       for (int p = 0; p < pages; ++p) k[p] = key<type>(from[p], d, tile.key_length);
       for (int t = 0; t < rows; ++t) {
-        const F q = L::set1(tile.query[t][d]);
+        const F q = L::set1(query[t][d]);
         for (int p = 0; p < pages; ++p) sums[p][t] = L::fma(k[p], q, sums[p][t]);
       }
     }
@@ -73,46 +77,56 @@ struct Attention {
   }
 
   template <CacheType type, int rows, int together = kTogether<rows>>
-  static void all_scores(const AttentionTile& tile, int first_page, int pages, float* out) {
+  static void all_scores(const AttentionTile& tile, int first_row, int first_page, int pages, float* out) {
     int p = 0;
     for (; p + together <= pages; p += together)
-      scores<type, rows, together>(tile, first_page + p, out + kPageTokens * p);
+      scores<type, rows, together>(tile, first_row, first_page + p, out + kPageTokens * p);
     if constexpr (together > 1) {
-      if (p < pages)
-        all_scores<type, rows, together / 2>(tile, first_page + p, pages - p, out + kPageTokens * p);
+      if (p < pages) {
+        all_scores<type, rows, together / 2>(tile, first_row, first_page + p, pages - p,
+                                             out + kPageTokens * p);
+      }
     }
   }
 
   // Sixteen dimensions times `together` of the output, from `dimension` on.
   template <CacheType type, int rows, int together>
-  static void add_values_at(const AttentionTile& tile, int first_page, int keys, const float* weights,
-                            int dimension) {
+  static void add_values_at(const AttentionTile& tile, int first_row, int first_page, int keys,
+                            const float* weights, int dimension) {
+    float* const* out = tile.out + first_row;
     F sums[rows][together];
     for (int t = 0; t < rows; ++t)
-      for (int j = 0; j < together; ++j) sums[t][j] = L::load(tile.out[t] + dimension + 16 * j);
-    for (int k = 0; k < keys; ++k) {
-      const std::uint8_t* from = page(tile, tile.values, first_page + k / kPageTokens);
-      F v[together];
-      for (int j = 0; j < together; ++j)
-        v[j] = value<type>(from, k % kPageTokens, dimension + 16 * j, tile.value_length);
-      for (int t = 0; t < rows; ++t) {
-        const F weight = L::set1(weights[kGroupKeys * t + k]);
-        for (int j = 0; j < together; ++j) sums[t][j] = L::fma(v[j], weight, sums[t][j]);
+      for (int j = 0; j < together; ++j) sums[t][j] = L::load(out[t] + dimension + 16 * j);
+    for (int p = 0; p < keys; p += kPageTokens) {
+      const std::uint8_t* from = page(tile, tile.values, first_page + p / kPageTokens);
+      const int slots = std::min(kPageTokens, keys - p);
+      for (int slot = 0; slot < slots; ++slot) {
+        F v[together];
+        for (int j = 0; j < together; ++j)
+          v[j] = value<type>(from, slot, dimension + 16 * j, tile.value_length);
+        for (int t = 0; t < rows; ++t) {
+          const F weight = L::set1(weights[kGroupKeys * t + p + slot]);
+          for (int j = 0; j < together; ++j) sums[t][j] = L::fma(v[j], weight, sums[t][j]);
+        }
       }
     }
     for (int t = 0; t < rows; ++t)
-      for (int j = 0; j < together; ++j) L::store(tile.out[t] + dimension + 16 * j, sums[t][j]);
+      for (int j = 0; j < together; ++j) L::store(out[t] + dimension + 16 * j, sums[t][j]);
   }
 
   template <CacheType type, int rows, int together = kTogether<rows>>
-  static void add_values(const AttentionTile& tile, int first_page, int keys, const float* weights,
-                         int dimension = 0) {
+  static void add_values(const AttentionTile& tile, int first_row, int first_page, int keys,
+                         const float* weights, int dimension = 0) {
     for (; dimension + 16 * together <= tile.value_length; dimension += 16 * together)
-      add_values_at<type, rows, together>(tile, first_page, keys, weights, dimension);
+      add_values_at<type, rows, together>(tile, first_row, first_page, keys, weights, dimension);
     if constexpr (together > 1) {
       if (dimension < tile.value_length)
-        add_values<type, rows, together / 2>(tile, first_page, keys, weights, dimension);
+        add_values<type, rows, together / 2>(tile, first_row, first_page, keys, weights, dimension);
     }
+  }
+
+  static int first_seen(const AttentionTile& tile, int row) {
+    return tile.window > 0 ? std::max(0, tile.position[row] - tile.window + 1) : 0;
   }
 
   // Turns one row's scores into weights: caps, masks, subtracts the largest so far. Returns the factor for
@@ -120,18 +134,15 @@ struct Attention {
   static float weigh(const AttentionTile& tile, int row, int first_key, int keys, float* scores,
                      float& largest, float& total) {
     const int last = tile.position[row];
-    const int first = tile.window > 0 ? std::max(0, last - tile.window + 1) : 0;
+    const int first = first_seen(tile, row);
     if (tile.softcap != 0) {
       const F cap = L::set1(tile.softcap);
       for (int i = 0; i < keys; i += 16) {
         L::store(scores + i, L::mul(cap, Rows<L>::tanh(L::div(L::load(scores + i), cap))));
       }
     }
-    if (first_key < first || first_key + keys - 1 > last) {
-      for (int i = 0; i < keys; ++i) {
-        if (first_key + i < first || first_key + i > last) scores[i] = -__builtin_inff();
-      }
-    }
+    for (int i = 0; i < std::min(keys, first - first_key); ++i) scores[i] = -__builtin_inff();
+    for (int i = std::max(0, last + 1 - first_key); i < keys; ++i) scores[i] = -__builtin_inff();
     F best = L::set1(largest);
     for (int i = 0; i < keys; i += 16) best = L::max(best, L::load(scores + i));
     const float now = L::largest(best);
@@ -154,73 +165,75 @@ struct Attention {
     return factor;
   }
 
+  // What is known of a row: its largest score so far, and the sum of its weights.
+  struct Row {
+    float largest = kLowest, total = 0;
+  };
+
+  // One group of keys for rows first_row, ..., first_row + rows - 1 of the tile, up to key `end`.
   template <CacheType type, int rows>
-  static void attend(const AttentionTile& tile, float* weights) {
-    float largest[rows], total[rows];
-    int end = 0, begin = tile.position[0];
+  static void add_group(const AttentionTile& tile, int first_row, int first_key, int end, Row* known,
+                        float* weights) {
+    const int pages = std::min(kGroupPages, (end - first_key + kPageTokens - 1) / kPageTokens);
+    const int first_page = first_key / kPageTokens;
+    all_scores<type, rows>(tile, first_row, first_page, pages, weights);
     for (int t = 0; t < rows; ++t) {
-      largest[t] = kLowest;
-      total[t] = 0;
-      end = std::max(end, tile.position[t] + 1);
-      begin = std::min(begin, tile.window > 0 ? std::max(0, tile.position[t] - tile.window + 1) : 0);
-      for (int i = 0; i < tile.value_length; i += 16) L::store(tile.out[t] + i, L::zero());
+      const float factor = weigh(tile, first_row + t, first_key, pages * kPageTokens,
+                                 weights + kGroupKeys * t, known[t].largest, known[t].total);
+      if (factor != 1) scale(tile.out[first_row + t], tile.value_length, factor);
     }
-    for (int first = begin / kGroupKeys * kGroupKeys; first < end; first += kGroupKeys) {
-      const int pages = std::min(kGroupPages, (end - first + kPageTokens - 1) / kPageTokens);
-      const int first_page = first / kPageTokens;
-      all_scores<type, rows>(tile, first_page, pages, weights);
-      for (int t = 0; t < rows; ++t) {
-        const float factor =
-            weigh(tile, t, first, pages * kPageTokens, weights + kGroupKeys * t, largest[t], total[t]);
-        if (factor != 1) {
-          for (int i = 0; i < tile.value_length; i += 16) {
-            L::store(tile.out[t] + i, L::mul(L::load(tile.out[t] + i), L::set1(factor)));
-          }
-        }
-      }
-      add_values<type, rows>(tile, first_page, std::min(pages * kPageTokens, end - first), weights);
-    }
-    for (int t = 0; t < rows; ++t) {
-      const F inverse = L::set1(1.0F / total[t]);
-      for (int i = 0; i < tile.value_length; i += 16) {
-        L::store(tile.out[t] + i, L::mul(L::load(tile.out[t] + i), inverse));
-      }
-    }
+    add_values<type, rows>(tile, first_row, first_page, std::min(pages * kPageTokens, end - first_key),
+                           weights);
+  }
+
+  static void scale(float* x, int length, float by) {
+    const F factor = L::set1(by);
+    for (int i = 0; i < length; i += 16) L::store(x + i, L::mul(L::load(x + i), factor));
   }
 
   template <CacheType type>
-  static void rows_of(const AttentionTile& tile, float* weights) {
-    switch (tile.rows) {
-      case 1:
-        return attend<type, 1>(tile, weights);
-      case 2:
-        return attend<type, 2>(tile, weights);
-      case 3:
-        return attend<type, 3>(tile, weights);
-      case 4:
-        return attend<type, 4>(tile, weights);
-      case 5:
-        return attend<type, 5>(tile, weights);
-      case 6:
-        return attend<type, 6>(tile, weights);
-      case 7:
-        return attend<type, 7>(tile, weights);
-      default:
-        return attend<type, 8>(tile, weights);
+  static void attend(const AttentionTile& tile, float* weights) {
+    // The rows go by eights; each eight begins and ends where its own rows do.
+    constexpr int kMost = AttentionTile::kRows / kRows;
+    static_assert(AttentionTile::kRows % kRows == 0);
+    Row known[AttentionTile::kRows];
+    int begin[kMost], end[kMost];
+    int all_begin = tile.position[0], all_end = 0;
+    const int parts = (tile.rows + kRows - 1) / kRows;
+    for (int part = 0; part < parts; ++part) {
+      begin[part] = tile.position[kRows * part];
+      end[part] = 0;
+      for (int t = kRows * part; t < std::min(kRows * (part + 1), tile.rows); ++t) {
+        begin[part] = std::min(begin[part], first_seen(tile, t));
+        end[part] = std::max(end[part], tile.position[t] + 1);
+        for (int i = 0; i < tile.value_length; i += 16) L::store(tile.out[t] + i, L::zero());
+      }
+      all_begin = std::min(all_begin, begin[part]);
+      all_end = std::max(all_end, end[part]);
     }
+    for (int first = all_begin / kGroupKeys * kGroupKeys; first < all_end; first += kGroupKeys) {
+      for (int part = 0; part < parts; ++part) {
+        if (first + kGroupKeys <= begin[part] || first >= end[part]) continue;
+        const int row = kRows * part;
+        with_count<kRows>(std::min(kRows, tile.rows - row), [&]<int rows>() {
+          add_group<type, rows>(tile, row, first, end[part], known + row, weights);
+        });
+      }
+    }
+    for (int t = 0; t < tile.rows; ++t) scale(tile.out[t], tile.value_length, 1.0F / known[t].total);
   }
 
   static void run(const AttentionTile& tile, std::uint8_t* scratch) {
     auto* weights = reinterpret_cast<float*>(scratch);
     switch (tile.type) {
       case CacheType::kF16:
-        return rows_of<CacheType::kF16>(tile, weights);
+        return attend<CacheType::kF16>(tile, weights);
       case CacheType::kBF16:
-        return rows_of<CacheType::kBF16>(tile, weights);
+        return attend<CacheType::kBF16>(tile, weights);
       case CacheType::kQ8_0:
-        return rows_of<CacheType::kQ8_0>(tile, weights);
+        return attend<CacheType::kQ8_0>(tile, weights);
       case CacheType::kF32:
-        return rows_of<CacheType::kF32>(tile, weights);
+        return attend<CacheType::kF32>(tile, weights);
     }
   }
 

@@ -1,4 +1,5 @@
-// Attention in bfloat16 on the tile registers of AMX, for the prompts that matmul_pairs.h reads.
+// Attention in bfloat16, for prompts: twice as fast as in floats with products of pairs, and far faster on
+// tile registers.
 //
 // The chains are those of attention_body.h over groups of 64 keys, but for their steps: scores and values are
 // products of tiles, with queries, keys, weights and values rounded to bfloat16, and weights are powers of
@@ -7,9 +8,9 @@
 
 #include "agon/llm/kernels/attention_body.h"
 
-#ifdef __AMX_BF16__  // else there is nothing here
+#ifdef __AVX512BF16__  // else there is nothing here
 
-#include "agon/llm/kernels/tiles.h"
+#include "agon/llm/kernels/pair_products.h"
 
 namespace agon::llm {
 
@@ -17,7 +18,7 @@ template <class L>
 struct PairAttention {
   using F = typename L::F;
   using I = typename L::I;
-  using T = TileRegisters;
+  using Products = PairProducts<L>;
   using A = Attention<L>;
   static constexpr int kTile = 16;
   static constexpr int kGroupKeys = A::kGroupKeys;
@@ -28,10 +29,11 @@ struct PairAttention {
 
   /// Where things lie in the scratch memory; tiles of 1 KiB each.
   struct Places {
-    int row_tiles, key_steps, value_tiles;
+    int rows, row_tiles, key_steps, value_tiles;
     std::uint8_t *queries, *keys, *values, *scores, *weights, *sums;
     Places(const AttentionTile& tile, std::uint8_t* scratch)
-        : row_tiles((tile.rows + kTile - 1) / kTile),
+        : rows(tile.rows),
+          row_tiles((tile.rows + kTile - 1) / kTile),
           key_steps((tile.key_length + kBlock - 1) / kBlock),
           value_tiles(tile.value_length / kTile) {
       const auto take = [&](int tiles) {
@@ -95,71 +97,16 @@ struct PairAttention {
     }
   }
 
-  /// c[a][b] (+)= sum over steps of left[a][step] * right[b][step]: one or two tiles of rows by one or two of
-  /// columns, whose tiles lie kTileBytes apart from step to step.
-  template <int rows, int columns>
-  struct Block {
-    const std::uint8_t *left[rows], *right[columns];
-    std::uint8_t* sums[rows][columns];
-
-    template <bool add>
-    void run(int steps) const {
-      const auto begin = [&]<int a, int b>() {
-        if constexpr (a < rows && b < columns) {
-          if constexpr (add)
-            T::load<2 * a + b>(sums[a][b], 64);
-          else
-            T::zero<2 * a + b>();
-        }
-      };
-      each(begin);
-      multiply_pair_tiles<rows, columns>(left, right, steps);
-      each([&]<int a, int b>() {
-        if constexpr (a < rows && b < columns) T::store<2 * a + b>(sums[a][b], 64);
-      });
-    }
-    template <class Body>
-    static void each(Body body) {
-      body.template operator()<0, 0>();
-      body.template operator()<0, 1>();
-      body.template operator()<1, 0>();
-      body.template operator()<1, 1>();
-    }
-  };
-
-  /// All products of `rows` by `columns` tiles, two by two. left(a), right(b): where the first step's tile of
-  /// a row or column is; sums(a, b): that of a sum.
-  template <bool add, class Left, class Right, class Sums>
-  static void multiply(int rows, int columns, int steps, Left left, Right right, Sums sums) {
-    const auto block = [&]<int r, int c>(int a, int b) {
-      Block<r, c> it;
-      for (int i = 0; i < r; ++i) it.left[i] = left(a + i);
-      for (int i = 0; i < c; ++i) it.right[i] = right(b + i);
-      for (int i = 0; i < r * c; ++i) it.sums[i / c][i % c] = sums(a + i / c, b + i % c);
-      it.template run<add>(steps);
-    };
-    for (int b = 0; b < columns; b += 2) {
-      for (int a = 0; a < rows; a += 2) {
-        if (b + 1 < columns)
-          a + 1 < rows ? block.template operator()<2, 2>(a, b) : block.template operator()<1, 2>(a, b);
-        else
-          a + 1 < rows ? block.template operator()<2, 1>(a, b) : block.template operator()<1, 1>(a, b);
-      }
-    }
-  }
-
   static void multiply_keys(const Places& places, int pages) {
-    multiply<false>(
-        places.row_tiles, pages, places.key_steps,
-        [&](int t) { return at(places.queries, t * places.key_steps); },
+    Products::template multiply<false>(
+        places.rows, pages, places.key_steps, [&](int t) { return at(places.queries, t * places.key_steps); },
         [&](int page) { return at(places.keys, page * places.key_steps); },
         [&](int t, int page) { return at(places.scores, t * kGroupPages + page); });
   }
 
   static void multiply_values(const Places& places, int key_tiles) {
-    multiply<true>(
-        places.row_tiles, places.value_tiles, key_tiles,
-        [&](int t) { return at(places.weights, kKeyTiles * t); },
+    Products::template multiply<true>(
+        places.rows, places.value_tiles, key_tiles, [&](int t) { return at(places.weights, kKeyTiles * t); },
         [&](int i) { return at(places.values, kKeyTiles * i); },
         [&](int t, int i) { return at(places.sums, t * places.value_tiles + i); });
   }
@@ -257,8 +204,8 @@ struct PairAttention {
 
   template <CacheType type>
   static void attend(const AttentionTile& tile, const Places& places) {
-    const TileShapes shapes({{16, 64}, {16, 64}, {16, 64}, {16, 64}, {16, 64}, {16, 64}, {16, 64}, {16, 64}});
-    Rows16 rows[AttentionTile::kPairRows / kTile];
+    [[maybe_unused]] const typename Products::Setup setup;
+    Rows16 rows[AttentionTile::kRows / kTile];
     int end = 0, begin = tile.position[0];
     for (int t = 0; t < tile.rows; ++t) {
       end = std::max(end, tile.position[t] + 1);
@@ -296,7 +243,7 @@ struct PairAttention {
   /// Heads up to 512 numbers fit the scratch memory; longer ones attend as steps do.
   static void run(const AttentionTile& tile, std::uint8_t* scratch) {
     const Places places(tile, scratch);
-    if (static_cast<std::size_t>(places.end - scratch) > kMatmulScratch) return in_floats(tile, scratch);
+    if (static_cast<std::size_t>(places.end - scratch) > kMatmulScratch) return A::run(tile, scratch);
     switch (tile.type) {
       case CacheType::kF16:
         return attend<CacheType::kF16>(tile, places);
@@ -306,18 +253,6 @@ struct PairAttention {
         return attend<CacheType::kQ8_0>(tile, places);
       case CacheType::kF32:
         return attend<CacheType::kF32>(tile, places);
-    }
-  }
-
- private:
-  static void in_floats(const AttentionTile& tile, std::uint8_t* scratch) {
-    for (int t = 0; t < tile.rows; t += AttentionTile::kRows) {
-      AttentionTile part = tile;
-      part.rows = std::min(AttentionTile::kRows, tile.rows - t);
-      std::copy_n(tile.query + t, part.rows, part.query);
-      std::copy_n(tile.position + t, part.rows, part.position);
-      std::copy_n(tile.out + t, part.rows, part.out);
-      A::run(part, scratch);
     }
   }
 };

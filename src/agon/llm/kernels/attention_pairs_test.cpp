@@ -1,4 +1,4 @@
-// Attention in bfloat16 on tile registers; skipped on machines that have none.
+// Attention in bfloat16, by products of pairs and on tile registers; skipped on machines that have neither.
 #include <gtest/gtest.h>
 
 #include "agon/llm/kernels/test_attention.h"
@@ -6,17 +6,20 @@
 namespace agon::llm {
 namespace {
 
-class AttentionPairs : public testing::Test {
+class AttentionPairs : public testing::TestWithParam<CpuLevel> {
  protected:
   void SetUp() override {
-    if (machine_cpu_level() < CpuLevel::kAmx) GTEST_SKIP() << "this machine has no tile registers";
+    if (machine_cpu_level() < GetParam()) GTEST_SKIP() << "not on this machine";
   }
   static std::vector<float> attend_pairs(const Cache& cache, const Shape& shape,
                                          const std::vector<std::vector<float>>& queries,
                                          const std::vector<int>& positions) {
-    return attend(amx_kernels().attention_pairs, cache, shape, queries, positions);
+    const Kernels& table = GetParam() == CpuLevel::kAmx ? amx_kernels() : bf16_kernels();
+    return attend(table.attention_pairs, cache, shape, queries, positions);
   }
 };
+INSTANTIATE_TEST_SUITE_P(Attention, AttentionPairs, testing::Values(CpuLevel::kBf16, CpuLevel::kAmx),
+                         [](const auto& info) { return std::string(cpu_level_name(info.param)); });
 
 constexpr int kPositions[] = {0, 1, 15, 16, 17, 31, 32, 47, 63, 64, 65, 127, 128, 255, 1000};
 
@@ -57,7 +60,7 @@ std::vector<double> rounded(const Cache& cache, const Shape& shape, const std::v
 // e = (2^-7 + 2^-16 + gamma_D) sum |k q|, and 4e-7 of it more where it is capped, weights are off by
 // exp(2 e) - 1, by 2^-8 from rounding and 3e-6 from the power of two, once more for each group that raises
 // the largest score; values by 2^-8. Relative to max |v| and to the sum of weights that is the error.
-TEST_F(AttentionPairs, AgreesWithDoubles) {
+TEST_P(AttentionPairs, AgreesWithDoubles) {
   Random random(41);
   for (const Shape& shape : shapes()) {
     SCOPED_TRACE(describe(shape));
@@ -86,7 +89,7 @@ TEST_F(AttentionPairs, AgreesWithDoubles) {
 
 // As for the other attention: no worse than twice the textbook's formula in the same precision. Measured:
 // 0.97 to 1.02 times.
-TEST_F(AttentionPairs, IsWithinTwiceTheErrorOfTheNaiveProduct) {
+TEST_P(AttentionPairs, IsWithinTwiceTheErrorOfTheNaiveProduct) {
   Random random(42);
   for (const Shape& shape : shapes()) {
     if (shape.window == 1) continue;  // one key: its value, rounded once by both
@@ -117,7 +120,7 @@ TEST_F(AttentionPairs, IsWithinTwiceTheErrorOfTheNaiveProduct) {
 }
 
 // Most weights are then below all floats: the outcome is still a mean of values, as all exponents go by bits.
-TEST_F(AttentionPairs, StaysAMeanOfValuesWhereScoresAreFarApart) {
+TEST_P(AttentionPairs, StaysAMeanOfValuesWhereScoresAreFarApart) {
   Random random(47);
   for (const Shape& shape : shapes()) {
     SCOPED_TRACE(describe(shape));
@@ -138,13 +141,13 @@ TEST_F(AttentionPairs, StaysAMeanOfValuesWhereScoresAreFarApart) {
   }
 }
 
-TEST_F(AttentionPairs, GivesAQueryTheSameBitsWhateverIsBesideIt) {
+TEST_P(AttentionPairs, GivesAQueryTheSameBitsWhateverIsBesideIt) {
   Random random(43);
   for (const Shape& shape : shapes()) {
     SCOPED_TRACE(describe(shape));
     const Cache cache(shape, 1001, random);
     for (int round = 0; round < 12; ++round) {
-      constexpr int kRows[] = {1, 2, 15, 16, 17, 32, 33, 47, 64, 100, 127, AttentionTile::kPairRows};
+      constexpr int kRows[] = {1, 2, 15, 16, 17, 32, 33, 47, 64, 100, 127, AttentionTile::kRows};
       const int rows = kRows[round];
       const auto queries = random_queries(rows, shape, random, 3);
       std::vector<int> positions;
@@ -162,7 +165,7 @@ TEST_F(AttentionPairs, GivesAQueryTheSameBitsWhateverIsBesideIt) {
   }
 }
 
-TEST_F(AttentionPairs, SeesNothingOutsideItsWindow) {
+TEST_P(AttentionPairs, SeesNothingOutsideItsWindow) {
   Random random(44);
   for (const CacheType type : kTypes) {
     for (const int window : {0, 1, 3, 16, 64, 70}) {

@@ -4,7 +4,7 @@
 // threads: each output number is one fixed chain of operations over its own inputs. The tables of all levels
 // agree to the last bit too, as all use the same sixteen lanes, the same order of sums and the same fused
 // products; but for BF16 matrices on machines with products of bfloat16 (CpuLevel::kBf16), which round the
-// activations to it, and for the functions at the end, which only machines with tile registers have.
+// activations to it, and for the functions at the end, which only such machines have.
 #pragma once
 
 #include <cstddef>
@@ -60,15 +60,13 @@ constexpr int kPageTokens = 16;  ///< Positions of one cache page; also the lane
   return numbers * (type == CacheType::kF32 ? 4 : 2);
 }
 
-/// Queries that attend together: up to kRows (kPairRows) rows of one sequence and one head of keys and
-/// values.
+/// Queries that attend together: up to kRows rows of one sequence and one head of keys and values.
 struct AttentionTile {
-  static constexpr int kRows = 8;
-  static constexpr int kPairRows = 128;  ///< For attention_pairs.
+  static constexpr int kRows = 128;
   int rows = 0;
-  const float* query[kPairRows];         ///< D floats each, already scaled.
-  int position[kPairRows];               ///< Absolute position of each query; it sees keys 0 to itself.
-  float* out[kPairRows];                 ///< Dv floats each.
+  const float* query[kRows];             ///< D floats each, already scaled.
+  int position[kRows];                   ///< Absolute position of each query; it sees keys 0 to itself.
+  float* out[kRows];                     ///< Dv floats each.
   const std::int32_t* pages = nullptr;   ///< Number of the page that holds positions 16p to 16p+15.
   const std::uint8_t* keys = nullptr;    ///< This head's keys in page 0 of the layer.
   const std::uint8_t* values = nullptr;  ///< This head's values in page 0.
@@ -113,8 +111,9 @@ struct Kernels {
   /// of 16; NaNs are ignored. `cap` caps the numbers first (in place) when not 0.
   void (*summarize)(float* x, int n, float cap, float* largest, int* place, double* sum);
 
-  // How prompts are read on machines with tile registers, in bfloat16 throughout; null elsewhere, where
-  // prompts are read as steps are. What these give does not depend on the batch either.
+  // How prompts are read in bfloat16: their attention on machines with products of it (CpuLevel::kBf16), all
+  // of it on those with tile registers; null elsewhere, where prompts are read as steps are. What these give
+  // does not depend on the batch either.
   /// As matmul, for at most kPairPanels panels and from activations that round_pairs made; F32 and F16
   /// matrices as in matmul_exact.
   void (*matmul_pairs)(const PackedMatrix& matrix, int first_panel, int panels,
@@ -122,7 +121,7 @@ struct Kernels {
                        std::uint8_t* scratch) = nullptr;
   /// `count` floats (a multiple of 32) to bfloat16, 32 of them in the place of each block.
   void (*round_pairs)(const float* x, int count, ActivationBlock* out) = nullptr;
-  /// As attention, for up to kPairRows rows.
+  /// As attention.
   void (*attention_pairs)(const AttentionTile& tile, std::uint8_t* scratch) = nullptr;
 };
 

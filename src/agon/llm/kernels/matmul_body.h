@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "agon/llm/kernels/counts.h"
 #include "agon/llm/kernels/decode.h"
 #include "agon/llm/kernels/matmul_tiles.h"
 
@@ -100,7 +101,7 @@ struct Matmul {
       const std::uint8_t* super =
           matrix.panel(panel) + static_cast<std::size_t>(i / D::kBlocks) * D::kSuperblock;
       const std::uint8_t* codes = super + D::kHeader + i % D::kBlocks * D::kCodes;
-      fetch_ahead<type>(codes);
+      if constexpr (!L::kTiles) fetch_ahead<type>(codes);  // matmul_tiles.h fetches between its products
       I w[8];
       F s[2], m[2];
       D::codes(codes, w);
@@ -165,15 +166,6 @@ struct Matmul {
     }
   }
 
-  // Calls body<n>() with n = count, for 1 <= count <= most.
-  template <int most, class Body>
-  static void with_rows(int count, Body body) {
-    if constexpr (most > 1) {
-      if (count < most) return with_rows<most - 1>(count, body);
-    }
-    body.template operator()<most>();
-  }
-
   template <PackedType type>
   static void quantised(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a,
                         float* out, std::size_t stride, std::uint8_t* scratch) {
@@ -188,7 +180,7 @@ struct Matmul {
           const ActivationBlock* x = a.blocks +
                                      static_cast<std::size_t>(row / Activations::kTile) * tile_blocks +
                                      row % Activations::kTile;
-          with_rows<L::kStream>(std::min(L::kStream, a.rows - row), [&]<int rows>() {
+          with_count<L::kStream>(std::min(L::kStream, a.rows - row), [&]<int rows>() {
             stream<type, rows>(matrix, first_panel + p, x,
                                out + static_cast<std::size_t>(row) * stride + p * kPanelRows, stride);
           });
@@ -214,7 +206,7 @@ struct Matmul {
         const ActivationBlock* x =
             a.blocks + static_cast<std::size_t>(row / Activations::kTile) * tile_blocks +
             static_cast<std::size_t>(done) * Activations::kTile + row % Activations::kTile;
-        with_rows<L::kTileRows>(together, [&]<int rows>() {
+        with_count<L::kTileRows>(together, [&]<int rows>() {
           const auto at = [&]<int wide>(int p) {
             tile<type, wide, rows>(scratch + static_cast<std::size_t>(p) * panel_scratch, panel_scratch,
                                    count, x, done == 0,
@@ -263,7 +255,7 @@ struct Matmul {
   static void floats(const std::uint8_t* panel, int columns, const float* x, const Activations& a, bool first,
                      float* out, std::size_t stride) {
     for (int row = 0; row < a.rows; row += L::kTile) {
-      with_rows<L::kTile>(std::min(L::kTile, a.rows - row), [&]<int rows>() {
+      with_count<L::kTile>(std::min(L::kTile, a.rows - row), [&]<int rows>() {
         float_tile<type, rows>(panel, columns, x + static_cast<std::size_t>(row) * a.stride, a.stride, first,
                                out + static_cast<std::size_t>(row) * stride, stride);
       });
@@ -347,7 +339,7 @@ struct Matmul {
             L::store_bf16(scratch + 2 * (t * columns + k), L::load(x + k));
         }
         for (int p = 0; p < panels; ++p) {
-          with_rows<L::kTile>(count, [&]<int rows>() {
+          with_count<L::kTile>(count, [&]<int rows>() {
             pair_tile<rows>(matrix.panel(first_panel + p) + static_cast<std::size_t>(done) * 32, columns,
                             scratch, done == 0, out + static_cast<std::size_t>(row) * stride + p * kPanelRows,
                             stride);

@@ -1,13 +1,16 @@
 // The tile registers of AMX: eight of 16 rows of 64 bytes. Included only by files that are compiled for them.
 #pragma once
 
-#ifdef __AMX_INT8__  // else this header is empty
-
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
 namespace agon::llm {
+
+/// Bytes of a whole tile.
+inline constexpr std::size_t kTileBytes = 1024;
+
+#ifdef __AMX_INT8__  // else there is no more here
 
 /// The tile registers by number. The intrinsics of g++ 12 take literals only, so that a template cannot name
 /// its registers.
@@ -57,9 +60,6 @@ class TileShapes {
   TileShapes& operator=(const TileShapes&) = delete;
 };
 
-/// Bytes of a whole tile.
-inline constexpr std::size_t kTileBytes = 1024;
-
 /// Adds to tiles 2a + b the products of pairs of left[a] and right[b], one or two tiles of rows by one or two
 /// of columns, over `steps` tiles that lie kTileBytes apart. Tiles 4 to 7 are used up.
 template <int rows, int columns>
@@ -79,6 +79,6 @@ inline __attribute__((always_inline)) void multiply_pair_tiles(const std::uint8_
   }
 }
 
-}  // namespace agon::llm
-
 #endif
+
+}  // namespace agon::llm

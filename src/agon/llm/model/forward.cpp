@@ -154,9 +154,9 @@ Status Forward::run(const Batch& batch, BatchResult& result) {
 }
 
 void Forward::run_piece(const Piece& piece, const Batch& batch, BatchResult& result) {
-  rounding_ = options_.exact                  ? Rounding::kNone
-              : steps_differ() && !piece.step ? Rounding::kPairs
-                                              : Rounding::kBytes;
+  rounding_ = options_.exact                    ? Rounding::kNone
+              : reads_in_pairs() && !piece.step ? Rounding::kPairs
+                                                : Rounding::kBytes;
   lost_rows_.assign(wide(piece.rows()), 0);
   StepTimes whole;
   StepClock clock(times_ == nullptr ? nullptr : &whole);
@@ -280,10 +280,11 @@ void Forward::attend(Member& member, const Piece& piece, int index) {
   tile.type = cache_.type();
   std::uint8_t* scratch = own_[wide(member.index())].kernel.data();
   // Queries of one sequence that share keys: rows times the heads of a group. Few of them are spread thinly,
-  // so that every thread has some.
+  // so that every thread has some; of many, whole eights, as the kernels take them.
   const int spread = (piece.rows() * config.heads + 2 * member.size() - 1) / (2 * member.size());
-  const bool pairs = rounding_ == Rounding::kPairs;
-  const int size = std::clamp(spread, 1, pairs ? AttentionTile::kPairRows : AttentionTile::kRows);
+  const bool pairs = steps_differ() && !piece.step;
+  const int size = pairs ? std::clamp(spread, 1, AttentionTile::kRows)
+                         : std::max(std::clamp(spread, 1, 8), std::min(spread / 16 * 8, 32));
   const auto tiles_of = [&](const Part& part) { return (part.count * group + size - 1) / size; };
   int total = 0;
   for (const Part& part : piece.parts) total += tiles_of(part) * config.kv_heads;

@@ -95,8 +95,11 @@ class Forward {
   /// a prompt that was read.
   /// Never where nothing is rounded: exact passes, and models of float weights.
   [[nodiscard]] bool steps_differ() const {
-    return !options_.exact && kernels_.matmul_pairs != nullptr && !weights_.floats_only();
+    return !options_.exact && kernels_.attention_pairs != nullptr && !weights_.floats_only();
   }
+  /// Whether what is read goes through products of pairs of bfloat16, not of bytes; its attention always does
+  /// where steps differ.
+  [[nodiscard]] bool reads_in_pairs() const { return steps_differ() && kernels_.matmul_pairs != nullptr; }
 
   [[nodiscard]] KvCache& cache() { return cache_; }
   [[nodiscard]] const ModelConfig& config() const { return weights_.config(); }
