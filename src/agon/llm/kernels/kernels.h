@@ -35,6 +35,9 @@ struct Activations {
   const ActivationBlock* blocks = nullptr;  ///< For quantised matrices.
   const float* values = nullptr;            ///< For float matrices and exact products; row stride `stride`.
   std::size_t stride = 0;
+  /// How many blocks behind each block lies what its rounding left, rounded itself; products with it are
+  /// added. 0: left out. Only for matmul.
+  std::ptrdiff_t rest = 0;
 
   [[nodiscard]] static std::size_t block_count(int rows, int columns) {
     return static_cast<std::size_t>((rows + kTile - 1) / kTile) * kTile *
@@ -90,8 +93,9 @@ struct Kernels {
   /// The same from activations.values with weights decoded to float: no rounding of activations.
   void (*matmul_exact)(const PackedMatrix& matrix, int first_panel, int panels,
                        const Activations& activations, float* out, std::size_t stride, std::uint8_t* scratch);
-  /// `count` floats (a multiple of 32) to blocks; block i goes to out[i * Activations::kTile].
-  void (*quantize)(const float* x, int count, ActivationBlock* out);
+  /// `count` floats (a multiple of 32) to blocks; block i goes to out[i * Activations::kTile], and unless
+  /// `rest` is 0 what its rounding left to `rest` blocks behind that.
+  void (*quantize)(const float* x, int count, ActivationBlock* out, std::ptrdiff_t rest);
   /// out = x / rms(x) * weight, n a multiple of 16; out may be x.
   void (*rms_norm)(const float* x, const float* weight, int n, float epsilon, float* out);
   /// Turns dimensions i and i + pairs of x by the angles whose cosines and sines are given; pairs any number.

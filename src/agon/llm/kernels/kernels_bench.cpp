@@ -183,7 +183,7 @@ void rows_of(benchmark::State& state, const std::string& what) {
   double sum = 0;
   const Stopwatch watch(false);
   for (auto _ : state) {
-    if (what == "quantize") kernels().quantize(x.data(), n, blocks.data());
+    if (what == "quantize") kernels().quantize(x.data(), n, blocks.data(), 0);
     if (what == "rms_norm") kernels().rms_norm(x.data(), x.data(), n, 1e-5F, out.data());
     if (what == "silu") kernels().gated(Gate::kSilu, out.data(), x.data(), n);
     if (what == "gelu") kernels().gated(Gate::kGeluTanh, out.data(), x.data(), n);

@@ -1,8 +1,9 @@
 // Products of packed panels with rows of activations, on any lanes.
 //
 // One output number is always the same chain: over blocks in order, sum = fma(integer product, scale * d,
-// sum) and, where the format has minima, sum = fma(minimum, d * sum of q, sum). How many rows go together,
-// and whether a panel is decoded on the way or beforehand, changes neither the terms nor their order.
+// sum) and, where the format has minima, sum = fma(minimum, d * sum of q, sum); where blocks have rests,
+// those of 64 blocks follow on the 64 blocks. How many rows go together, and whether a panel is decoded on
+// the way or beforehand, changes neither the terms nor their order.
 #pragma once
 
 #include <algorithm>
@@ -69,16 +70,15 @@ struct Matmul {
       __builtin_prefetch(codes + line + kAhead);
   }
 
-  // A panel read once, for few rows: weights go from memory through registers.
+  // Some blocks of a panel, for few rows: weights go from memory through registers.
   template <PackedType type, int rows>
-  static void stream(const PackedMatrix& matrix, int panel, const ActivationBlock* x, float* out,
+  static void stream(const std::uint8_t* from, int blocks, const ActivationBlock* x, bool first, float* out,
                      std::size_t stride) {
     using D = Decoder<L, type>;
     F sums[rows];
-    for (F& sum : sums) sum = L::zero();
-    const std::uint8_t* from = matrix.panel(panel);
-    const std::uint8_t* end = from + matrix.panel_bytes;
-    for (; from != end; from += D::kSuperblock) {
+    for (int t = 0; t < rows; ++t)
+      sums[t] = first ? L::zero() : L::load(out + static_cast<std::size_t>(t) * stride);
+    for (int i = 0; i < blocks; i += D::kBlocks, from += D::kSuperblock) {
       for (int b = 0; b < D::kBlocks; ++b) {
         const std::uint8_t* codes = from + D::kHeader + b * D::kCodes;
         fetch_ahead<type>(codes);
@@ -166,32 +166,47 @@ struct Matmul {
     }
   }
 
+  // Calls body(x, first) for some blocks of activations, and for their rests where there are any; `first`
+  // says whether sums begin.
+  template <class Body>
+  static void with_rest(const Activations& a, const ActivationBlock* x, bool first, Body body) {
+    body(x, first);
+    if (a.rest != 0) body(x + a.rest, false);
+  }
+  static const ActivationBlock* block_of(const Activations& a, int row, int block) {
+    return a.blocks + Activations::block_index(row, block, a.columns);
+  }
+
   template <PackedType type>
   static void quantised(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a,
                         float* out, std::size_t stride, std::uint8_t* scratch) {
+    using D = Decoder<L, type>;
+    static_assert(kScratchBlocks % D::kBlocks == 0);
+    const int blocks = matrix.columns / kBlock;
     // Up to here, decoding a panel several times on the way through registers is cheaper than storing it
     // decoded. Tile registers would be faster on an idle core by up to a third, but take twice as long as
     // this where the core is shared.
-    constexpr int kStreams = L::kTiles || FormatFacts<type>::kParts > 1 ? 2 : 4;
-    if (a.rows <= kStreams * L::kStream) {
-      const std::size_t tile_blocks = static_cast<std::size_t>(matrix.columns / kBlock) * Activations::kTile;
+    constexpr int kStreams = L::kTiles || D::kParts > 1 ? 2 : 4;
+    if (a.rows <= kStreams * L::kStream || (L::kTiles && a.rest != 0)) {
+      const int together = a.rest == 0 ? blocks : kScratchBlocks;
       for (int p = 0; p < panels; ++p) {
         for (int row = 0; row < a.rows; row += L::kStream) {
-          const ActivationBlock* x = a.blocks +
-                                     static_cast<std::size_t>(row / Activations::kTile) * tile_blocks +
-                                     row % Activations::kTile;
-          with_count<L::kStream>(std::min(L::kStream, a.rows - row), [&]<int rows>() {
-            stream<type, rows>(matrix, first_panel + p, x,
-                               out + static_cast<std::size_t>(row) * stride + p * kPanelRows, stride);
-          });
+          float* to = out + static_cast<std::size_t>(row) * stride + p * kPanelRows;
+          for (int done = 0; done < blocks; done += together) {
+            const std::uint8_t* from =
+                matrix.panel(first_panel + p) + static_cast<std::size_t>(done / D::kBlocks) * D::kSuperblock;
+            with_count<L::kStream>(std::min(L::kStream, a.rows - row), [&]<int rows>() {
+              with_rest(a, block_of(a, row, done), done == 0, [&](const ActivationBlock* x, bool first) {
+                stream<type, rows>(from, std::min(together, blocks - done), x, first, to, stride);
+              });
+            });
+          }
         }
       }
       return;
     }
     if constexpr (L::kTiles)
       return TiledMatmul<L, type>::run(matrix, first_panel, panels, a, out, stride, scratch);
-    const int blocks = matrix.columns / kBlock;
-    const std::size_t tile_blocks = static_cast<std::size_t>(blocks) * Activations::kTile;
     for (int done = 0; done < blocks; done += kScratchBlocks) {
       const int count = std::min(kScratchBlocks, blocks - done);
       const std::size_t panel_scratch = static_cast<std::size_t>(count) * kDecodedBlock;
@@ -203,14 +218,13 @@ struct Matmul {
         const int in_tile = std::min(Activations::kTile - row % Activations::kTile, a.rows - row);
         const int pieces = (in_tile + L::kTileRows - 1) / L::kTileRows;
         const int together = (in_tile + pieces - 1) / pieces;
-        const ActivationBlock* x =
-            a.blocks + static_cast<std::size_t>(row / Activations::kTile) * tile_blocks +
-            static_cast<std::size_t>(done) * Activations::kTile + row % Activations::kTile;
         with_count<L::kTileRows>(together, [&]<int rows>() {
           const auto at = [&]<int wide>(int p) {
-            tile<type, wide, rows>(scratch + static_cast<std::size_t>(p) * panel_scratch, panel_scratch,
-                                   count, x, done == 0,
-                                   out + static_cast<std::size_t>(row) * stride + p * kPanelRows, stride);
+            const std::uint8_t* decoded = scratch + static_cast<std::size_t>(p) * panel_scratch;
+            float* to = out + static_cast<std::size_t>(row) * stride + p * kPanelRows;
+            with_rest(a, block_of(a, row, done), done == 0, [&](const ActivationBlock* x, bool first) {
+              tile<type, wide, rows>(decoded, panel_scratch, count, x, first, to, stride);
+            });
           };
           int p = 0;
           for (; p + L::kTilePanels <= panels; p += L::kTilePanels) at.template operator()<L::kTilePanels>(p);

@@ -67,7 +67,8 @@ struct Twin {
                               source.type == TensorType::kQ6_K
                           ? 2
                           : 1;
-    const double sums = floats || exact ? inputs.columns : 2.0 * parts * inputs.columns / kBlock;
+    const double times = inputs.with_rests ? 2 : 1;
+    const double sums = floats || exact ? inputs.columns : times * 2 * parts * inputs.columns / kBlock;
     std::vector<float> weights(wide(source.columns));
     std::vector<double> magnitudes(wide(source.columns));
     const std::size_t width = wide((rows + 15) / 16 * 16);
@@ -91,8 +92,9 @@ struct Twin {
           if (way == Way::kPairs) {
             x = static_cast<double>(gguf::bfloat_to_float(gguf::float_to_bfloat(inputs.value(t, k))));
           }
-          total += static_cast<double>(weights[wide(from)]) * x;
-          magnitude += magnitudes[wide(from)] * std::abs(x);
+          const double rest = inputs.with_rests && !floats && !exact ? inputs.rest_of(t, k) : 0;
+          total += static_cast<double>(weights[wide(from)]) * (x + rest);
+          magnitude += magnitudes[wide(from)] * (std::abs(x) + std::abs(rest));
         }
         value[wide(t) * width + wide(i)] = total;
         bound[wide(t) * width + wide(i)] = gamma(sums + 1 + (floats ? 0 : 4)) * magnitude;
@@ -161,10 +163,15 @@ TEST_P(EachType, AgreesWithDoublesAndOnAllLevels) {
     const std::vector<std::byte> stored =
         random_stored(GetParam(), wide(shape.outputs) * wide(columns), random, 0.02);
     TestActivations inputs(gaussians(wide(shape.rows) * wide(columns), random), shape.rows, columns);
-    check_product(
-        {.type = GetParam(), .bytes = stored, .columns = columns, .row_order = {}, .column_order = {}},
-        shape.outputs, inputs);
-    if (HasFatalFailure()) return;
+    for (const bool rests : {false, true}) {
+      if (rests && is_float(packed_type(GetParam()))) continue;
+      SCOPED_TRACE(rests ? "with rests" : "without rests");
+      inputs.with_rests = rests;
+      check_product(
+          {.type = GetParam(), .bytes = stored, .columns = columns, .row_order = {}, .column_order = {}},
+          shape.outputs, inputs);
+      if (HasFatalFailure()) return;
+    }
   }
 }
 

@@ -29,8 +29,8 @@ struct PairProducts {
       const std::size_t line = static_cast<std::size_t>(row % kRows) * 64;  // bytes of a row in its tiles
       for (int b = 0; b < columns; b += 2) {
         if (b + 1 < columns) {
-          block<add, 2>(left(a) + line, {right(b), right(b + 1)},
-                        {sums(a, b) + line, sums(a, b + 1) + line}, steps);
+          block<add, 2>(left(a) + line, {right(b), right(b + 1)}, {sums(a, b) + line, sums(a, b + 1) + line},
+                        steps);
         } else {
           block<add, 1>(left(a) + line, {right(b)}, {sums(a, b) + line}, steps);
         }

@@ -65,31 +65,13 @@ struct Rows {
                   L::sub(small, L::zero_below(size, border, small)));
   }
 
-  static void quantize(const float* x, int count, ActivationBlock* out) {
+  static void quantize(const float* x, int count, ActivationBlock* out, std::ptrdiff_t rest) {
     for (int i = 0; i < count; i += kBlock, out += Activations::kTile, x += kBlock) {
-      const F a = L::load(x);
-      const F b = L::load(x + 16);
-      const float largest = L::largest(L::max(L::abs(a), L::abs(b)));
-      // Numbers so small that the inverse would overflow count as zeros.
-      const bool tiny = largest < 0x1p-100F;
-      const float d = tiny ? 0.0F : largest / 127.0F;
-      const F inverse = L::set1(tiny ? 0.0F : 127.0F / largest);
-      // The maximum keeps what comes of NaN and infinity within the bytes.
-      const F lowest = L::set1(-127);
-      const I qa = L::round(L::max(L::mul(a, inverse), lowest));
-      const I qb = L::round(L::max(L::mul(b, inverse), lowest));
-      L::store_i8(out->q, qa);
-      L::store_i8(out->q + 16, qb);
-      const std::int32_t first = L::sum_i(qa);
-      const std::int32_t second = L::sum_i(qb);
-      out->d = d;
-      out->sum = d * static_cast<float>(first + second);
-      out->half[0] = d * static_cast<float>(first);
-      out->half[1] = d * static_cast<float>(second);
-      out->minus8 = -8 * (first + second);
-      out->minus128 = -128 * (first + second);
-      out->minus32[0] = -32 * first;
-      out->minus32[1] = -32 * second;
+      const F a = L::load(x), b = L::load(x + 16);
+      const auto [qa, qb] = to_block(a, b, *out);
+      if (rest == 0) continue;
+      const F minus_d = L::set1(-out->d);
+      to_block(L::fma(minus_d, L::to_float(qa), a), L::fma(minus_d, L::to_float(qb), b), out[rest]);
     }
   }
 
@@ -168,6 +150,35 @@ struct Rows {
       for (const float lane : lanes) total += static_cast<double>(lane);
     }
     *sum = total;
+  }
+
+ private:
+  struct Rounded {
+    I first, second;
+  };
+  static Rounded to_block(F a, F b, ActivationBlock& out) {
+    const float largest = L::largest(L::max(L::abs(a), L::abs(b)));
+    // Numbers so small that the inverse would overflow count as zeros.
+    const bool tiny = largest < 0x1p-100F;
+    const float d = tiny ? 0.0F : largest / 127.0F;
+    const F inverse = L::set1(tiny ? 0.0F : 127.0F / largest);
+    // The maximum keeps what comes of NaN and infinity within the bytes.
+    const F lowest = L::set1(-127);
+    const I qa = L::round(L::max(L::mul(a, inverse), lowest));
+    const I qb = L::round(L::max(L::mul(b, inverse), lowest));
+    L::store_i8(out.q, qa);
+    L::store_i8(out.q + 16, qb);
+    const std::int32_t first = L::sum_i(qa);
+    const std::int32_t second = L::sum_i(qb);
+    out.d = d;
+    out.sum = d * static_cast<float>(first + second);
+    out.half[0] = d * static_cast<float>(first);
+    out.half[1] = d * static_cast<float>(second);
+    out.minus8 = -8 * (first + second);
+    out.minus128 = -128 * (first + second);
+    out.minus32[0] = -32 * first;
+    out.minus32[1] = -32 * second;
+    return {qa, qb};
   }
 };
 

@@ -103,10 +103,12 @@ TEST(RowsQuantize, RoundsToNearestAndSumsRightly) {
     }
     std::vector<ActivationBlock> first;
     for (const Level& level : test_levels()) {
-      std::vector<ActivationBlock> out(static_cast<std::size_t>(blocks) * Activations::kTile);
+      // The rests lie behind all blocks.
+      const std::ptrdiff_t rest = static_cast<std::ptrdiff_t>(blocks) * Activations::kTile;
+      std::vector<ActivationBlock> out(2 * static_cast<std::size_t>(rest));
       std::memset(static_cast<void*>(out.data()), 0x55, out.size() * sizeof(ActivationBlock));
       const ActivationBlock before = out[1];
-      level.table->quantize(x.data(), static_cast<int>(x.size()), out.data());
+      level.table->quantize(x.data(), static_cast<int>(x.size()), out.data(), rest);
       for (std::size_t i = 0; i < out.size(); ++i) {
         if (i % Activations::kTile == 0) continue;
         EXPECT_EQ(0, std::memcmp(&out[i], &before, sizeof before)) << "another row's block was written";
@@ -129,6 +131,18 @@ TEST(RowsQuantize, RoundsToNearestAndSumsRightly) {
         halves[i / 16] += block.q[i];
       }
       EXPECT_EQ(block.d, largest < 0x1p-100F ? 0 : largest / 127);
+      // Block and rest together are off by half a step of the rest, 2^-16 of the largest number at most, and
+      // by a rounding of what the block left.
+      const ActivationBlock& rest = first[static_cast<std::size_t>((blocks + b) * Activations::kTile)];
+      EXPECT_LE(rest.d, (0.5F + 0x1p-14F) * block.d / 127);
+      for (int i = 0; i < 32 && largest >= 0x1p-100F; ++i) {
+        const double got =
+            static_cast<double>(block.d) * block.q[i] + static_cast<double>(rest.d) * rest.q[i];
+        const double step = std::max(static_cast<double>(rest.d), 0x1p-100);
+        ASSERT_LE(std::abs(got - static_cast<double>(from[i])),
+                  (0.5 + 0x1p-15) * step + 0x1p-24 * static_cast<double>(block.d))
+            << from[i];
+      }
       const int sum = halves[0] + halves[1];
       EXPECT_EQ(block.sum, block.d * static_cast<float>(sum));
       EXPECT_EQ(block.half[0], block.d * static_cast<float>(halves[0]));

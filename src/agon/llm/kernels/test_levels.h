@@ -148,20 +148,22 @@ inline double stored_minimum(gguf::TensorType type, const std::byte* row, std::s
   }
 }
 
-/// Rows of floats ready for the kernels, as values and as blocks made by the plain table.
+/// Rows of floats ready for the kernels, as values and as blocks made by the plain table, whose rests are
+/// used when `with_rests` is set.
 struct TestActivations {
   TestActivations(std::span<const float> from, int row_count, int column_count)
       : rows(row_count),
         columns(column_count),
         stride(static_cast<std::size_t>(column_count) + 32),
         values((static_cast<std::size_t>(row_count) + Activations::kTile) * stride * sizeof(float)),
-        blocks(Activations::block_count(row_count, column_count) * sizeof(ActivationBlock)) {
+        rest(static_cast<std::ptrdiff_t>(Activations::block_count(row_count, column_count))),
+        blocks(2 * static_cast<std::size_t>(rest) * sizeof(ActivationBlock)) {
     for (int row = 0; row < rows; ++row) {
       float* to = values.as<float>() + static_cast<std::size_t>(row) * stride;
       std::memcpy(to, from.data() + static_cast<std::size_t>(row) * static_cast<std::size_t>(columns),
                   static_cast<std::size_t>(columns) * sizeof(float));
-      plain_kernels().quantize(to, columns,
-                               blocks.as<ActivationBlock>() + Activations::block_index(row, 0, columns));
+      plain_kernels().quantize(
+          to, columns, blocks.as<ActivationBlock>() + Activations::block_index(row, 0, columns), rest);
     }
   }
   /// Makes the blocks those of matmul_pairs.
@@ -173,22 +175,33 @@ struct TestActivations {
   }
   /// Rows `first` to first + count, which must start a tile for quantised matrices.
   [[nodiscard]] Activations view(int first, int count) {
-    return {count, columns, blocks.as<ActivationBlock>() + Activations::block_index(first, 0, columns),
-            values.as<float>() + static_cast<std::size_t>(first) * stride, stride};
+    return {count,
+            columns,
+            blocks.as<ActivationBlock>() + Activations::block_index(first, 0, columns),
+            values.as<float>() + static_cast<std::size_t>(first) * stride,
+            stride,
+            with_rests ? rest : 0};
   }
   [[nodiscard]] float value(int row, int column) {
     return values.as<float>()[static_cast<std::size_t>(row) * stride + static_cast<std::size_t>(column)];
   }
-  /// The number that the block holds for it.
-  [[nodiscard]] double rounded(int row, int column) {
-    const ActivationBlock& block =
-        blocks.as<ActivationBlock>()[Activations::block_index(row, column / kBlock, columns)];
-    return static_cast<double>(block.d) * block.q[column % kBlock];
-  }
+  /// The number that the block holds for it, and what its rest does.
+  [[nodiscard]] double rounded(int row, int column) { return held(row, column, 0); }
+  [[nodiscard]] double rest_of(int row, int column) { return held(row, column, rest); }
 
   int rows, columns;
   std::size_t stride;
-  AlignedBytes values, blocks;
+  AlignedBytes values;
+  std::ptrdiff_t rest;
+  AlignedBytes blocks;
+  bool with_rests = false;
+
+ private:
+  [[nodiscard]] double held(int row, int column, std::ptrdiff_t behind) {
+    const ActivationBlock& block =
+        (blocks.as<ActivationBlock>() + Activations::block_index(row, column / kBlock, columns))[behind];
+    return static_cast<double>(block.d) * block.q[column % kBlock];
+  }
 };
 
 }  // namespace agon::llm

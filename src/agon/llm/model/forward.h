@@ -92,13 +92,12 @@ class Forward {
   void watch(StepTimes* times) { times_ = times; }
 
   /// Whether steps are computed otherwise than what is read: what steps left in the cache is then no part of
-  /// a prompt that was read.
-  /// Never where nothing is rounded: exact passes, and models of float weights.
-  [[nodiscard]] bool steps_differ() const {
-    return !options_.exact && kernels_.attention_pairs != nullptr && !weights_.floats_only();
-  }
-  /// Whether what is read goes through products of pairs of bfloat16, not of bytes; its attention always does
-  /// where steps differ.
+  /// a prompt that was read. Everywhere but where nothing is rounded: exact passes, and models of float
+  /// weights. A step's speed is that of the memory, or of 16 sequences and more together; what is read is
+  /// multiplied in bfloat16 on tile registers, and elsewhere in bytes with the rests of those that matter
+  /// most.
+  [[nodiscard]] bool steps_differ() const { return !options_.exact && !weights_.floats_only(); }
+  /// Whether what is read goes through products of pairs of bfloat16, not of bytes.
   [[nodiscard]] bool reads_in_pairs() const { return steps_differ() && kernels_.matmul_pairs != nullptr; }
 
   [[nodiscard]] KvCache& cache() { return cache_; }
@@ -134,15 +133,16 @@ class Forward {
     std::size_t stride = 0;
     int columns = 0;
     AlignedBytes values, blocks;
-    void reserve(int rows, int width);
+    std::ptrdiff_t rest = 0;  // how far behind its block a rest lies, where there is room for rests
+    void reserve(int rows, int width, bool rests);
     [[nodiscard]] float* row(int index) {
       return values.as<float>() + static_cast<std::size_t>(index) * stride;
     }
     [[nodiscard]] ActivationBlock* block(int row, int block) {
       return blocks.as<ActivationBlock>() + Activations::block_index(row, block, columns);
     }
-    [[nodiscard]] Activations view(int rows) {
-      return {rows, columns, blocks.as<ActivationBlock>(), values.as<float>(), stride};
+    [[nodiscard]] Activations view(int rows, bool with_rests) {
+      return {rows, columns, blocks.as<ActivationBlock>(), values.as<float>(), stride, with_rests ? rest : 0};
     }
   };
   // The residual stream and its normed form; one for all threads, or one for each where few rows make it
@@ -167,6 +167,7 @@ class Forward {
     const PackedMatrix* matrix;
     float* out;
     std::size_t stride;
+    bool rests = false;  // of the inputs are multiplied too, where they are kept
   };
 
   void run_piece(const Piece& piece, const Batch& batch, BatchResult& result);
@@ -179,7 +180,7 @@ class Forward {
   [[nodiscard]] int most_panels() const {
     return rounding_ == Rounding::kPairs ? kPairPanels : kMatmulPanels;
   }
-  void into_blocks(const float* values, int count, ActivationBlock* to) const;
+  void into_blocks(const float* values, int count, ActivationBlock* to, std::ptrdiff_t rest = 0) const;
   void positions(Member& member, const Piece& piece, int layer);
   void attend(Member& member, const Piece& piece, int layer);
   void feed_forward(Member& member, const Activations& inputs, const LayerWeights& layer);
@@ -198,6 +199,7 @@ class Forward {
   Options options_;
   const Kernels& kernels_;
   Rounding rounding_ = Rounding::kNone;  // of the piece that runs
+  bool rests_ = false;                   // whether its normed rows keep rests
   int key_length_, value_length_, embedding_, feed_forward_;
   std::size_t query_stride_, key_stride_, value_stride_, output_stride_;
   bool quantise_heads_;  // heads are whole blocks: their outputs are rounded where they are made

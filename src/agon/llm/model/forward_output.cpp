@@ -28,7 +28,7 @@ void Forward::read_out(Member& member, const Piece& piece, Stream& stream, const
     const float* x = stream.x.as<float>() + wide(piece.wanted[wide(i)]) * wide(embedding_);
     kernels_.rms_norm(x, weights_.output_norm().data(), embedding_, static_cast<float>(config.norm_epsilon),
                       stream.normed.row(i));
-    into_blocks(stream.normed.row(i), embedding_, stream.normed.block(i, 0));
+    into_blocks(stream.normed.row(i), embedding_, stream.normed.block(i, 0), rests_ ? stream.normed.rest : 0);
   });
   if (member.index() == 0) summaries_.resize(wide(wanted) * wide(chunks));
   member.barrier();
@@ -37,7 +37,7 @@ void Forward::read_out(Member& member, const Piece& piece, Stream& stream, const
   if (mine.strip.size() < needed) mine.strip = AlignedBytes(needed);
   float* strip = mine.strip.as<float>();
   const auto cap = static_cast<float>(config.final_softcap);
-  const Activations inputs = stream.normed.view(wanted);
+  const Activations inputs = stream.normed.view(wanted, rests_);
   for (int chunk = member.take(chunks); chunk < chunks; chunk = member.take(chunks)) {
     const int end = std::min((chunk + 1) * kChunkPanels, output.panels);
     for (int panel = chunk * kChunkPanels; panel < end; panel += most_panels()) {
