@@ -6,9 +6,8 @@
 // or on whether a prefix came from the cache.
 //
 // Tokens are either read (prompts, texts to score) or steps (what a sequence was continued with, token by
-// token). On machines with tile registers the two are computed in different precision, each the best for its
-// work; elsewhere they are the same. What a token's numbers are depends on which of the two it was, never on
-// the company it was computed in.
+// token). Unless nothing is rounded, the two are computed in different precision, each the best for its work.
+// What a token's numbers are depends on which of the two it was, never on the company it was computed in.
 #pragma once
 
 #include <algorithm>
