@@ -33,7 +33,7 @@ inline constexpr std::string_view kEvery = "all";  ///< In place of names: all t
 
 /// Raised whenever the same model and text would give other numbers: kept rows and old predictors then no
 /// longer fit.
-inline constexpr int kAnswerNumbersVersion = 2;
+inline constexpr int kAnswerNumbersVersion = 3;
 
 /// What is read, and by which model: all that numbers depend on beside the votes.
 struct AnswerSpec {
