@@ -116,7 +116,7 @@ struct Kernels {
   void (*summarize)(float* x, int n, float cap, float* largest, int* place, double* sum);
 
   // How prompts are read in bfloat16: their attention on machines with products of it (CpuLevel::kBf16), all
-  // of it on those with tile registers; null elsewhere, where prompts are read as steps are. What these give
+  // of it on those with tile registers; null elsewhere, where matmul and attention do that. What these give
   // does not depend on the batch either.
   /// As matmul, for at most kPairPanels panels and from activations that round_pairs made; F32 and F16
   /// matrices as in matmul_exact.

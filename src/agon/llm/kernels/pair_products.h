@@ -4,8 +4,6 @@
 
 #ifdef __AVX512BF16__  // else this header is empty
 
-#include <algorithm>
-
 #include "agon/llm/kernels/tiles.h"
 
 namespace agon::llm {
@@ -39,27 +37,18 @@ struct PairProducts {
   }
 
  private:
-  template <int columns>
-  struct Each {
-    const std::uint8_t* from[columns];
-  };
-  template <int columns>
-  struct EachSum {
-    std::uint8_t* to[columns];
-  };
-
   template <bool add, int columns>
-  static void block(const std::uint8_t* left, const Each<columns>& right, const EachSum<columns>& sums,
-                    int steps) {
+  static void block(const std::uint8_t* left, const std::uint8_t* const (&right)[columns],
+                    std::uint8_t* const (&sums)[columns], int steps) {
     F total[columns][kTogether];
-    const auto place = [&](int b, int t) { return reinterpret_cast<float*>(sums.to[b] + 64 * t); };
+    const auto place = [&](int b, int t) { return reinterpret_cast<float*>(sums[b] + 64 * t); };
     for (int b = 0; b < columns; ++b)
       for (int t = 0; t < kTogether; ++t) total[b][t] = add ? L::load(place(b, t)) : L::zero();
     for (int step = 0; step < steps; ++step) {
       const std::size_t tile = static_cast<std::size_t>(step) * kTileBytes;
       for (int pair = 0; pair < 16; ++pair) {
         I w[columns];
-        for (int b = 0; b < columns; ++b) w[b] = L::codes(right.from[b] + tile + 64 * pair);
+        for (int b = 0; b < columns; ++b) w[b] = L::codes(right[b] + tile + 64 * pair);
         for (int t = 0; t < kTogether; ++t) {
           std::int32_t x;
           __builtin_memcpy(&x, left + tile + 64 * t + 4 * pair, 4);
