@@ -24,11 +24,22 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+// Plain English, as drawing is work that depends on how sure the model is.
 std::vector<Token> prompt_of(const Engine& engine, int tokens, int salt) {
+  constexpr const char* kSubjects[] = {"the tides",         "bread",         "a city's traffic",
+                                       "the price of land", "old languages", "chess",
+                                       "migrating birds",   "steam engines", "the harvest",
+                                       "public law",        "glass",         "folk songs"};
+  constexpr const char* kListeners[] = {"a child", "a mayor", "a new colleague", "an old friend", "a jury"};
   std::vector<Token> prompt;
-  for (int i = 0; i < tokens; ++i)
-    prompt.push_back(
-        static_cast<Token>((i * 7919 + salt * 104729) % (engine.config().vocabulary - 100) + 50));
+  for (int i = salt; static_cast<int>(prompt.size()) < tokens; ++i) {
+    const std::string text = std::string("Question ") + std::to_string(i + 1) + ": how would you explain " +
+                             kListeners[i % 5] + " what makes " + kSubjects[i % 12] +
+                             " change over the years, and which two examples would you give?\n";
+    const std::vector<Token> more = engine.tokenizer().encode(text);
+    prompt.insert(prompt.end(), more.begin(), more.end());
+  }
+  prompt.resize(static_cast<std::size_t>(tokens));
   return prompt;
 }
 

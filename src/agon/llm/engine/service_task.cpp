@@ -55,31 +55,9 @@ void Ticket::State::cancel(std::optional<std::size_t> request, bool abandon) {
 }
 
 std::vector<TokenLogprob> top_logprobs(std::span<const float> logits, double log_total, int count) {
-  struct Scored {
-    float logit;
-    Token token;
-  };
-  const auto larger = [](const Scored& a, const Scored& b) {
-    return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
-  };
-  std::vector<Scored> heap;  // the best so far, the worst of them in front
-  if (count <= 0) return {};
-  heap.reserve(wide(count) + 1);
-  float floor = -std::numeric_limits<float>::infinity();
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    // Ids ascend, so that an equal logit comes too late.
-    if (!(logits[i] > floor)) continue;
-    heap.push_back({logits[i], static_cast<Token>(i)});
-    std::ranges::push_heap(heap, larger);
-    if (heap.size() > wide(count)) {
-      std::ranges::pop_heap(heap, larger);
-      heap.pop_back();
-    }
-    if (heap.size() == wide(count)) floor = heap.front().logit;
-  }
-  std::ranges::sort_heap(heap, larger);
   std::vector<TokenLogprob> result;
-  for (const Scored& one : heap) result.push_back({one.token, static_cast<double>(one.logit) - log_total});
+  for (const TokenLogit& one : most_probable(logits, wide(std::max(count, 0))))
+    result.push_back({one.token, static_cast<double>(one.logit) - log_total});
   return result;
 }
 

@@ -115,6 +115,15 @@ struct Kernels {
   /// of 16; NaNs are ignored. `cap` caps the numbers first (in place) when not 0.
   void (*summarize)(float* x, int n, float cap, float* largest, int* place, double* sum);
 
+  // Of any n numbers, NaNs ignored.
+  /// The largest; minus infinity when none is more.
+  float (*largest)(const float* x, int n);
+  /// Sum of exp((x - from) * factor), added up in float by 64 and then in double. What is NaN weighs nothing,
+  /// and exponents are to be 0 or less; `from` and `factor` are finite.
+  double (*weigh)(const float* x, int n, float from, float factor);
+  /// Writes the places of those that are `floor` or more, ascending, and returns how many they are.
+  int (*at_least)(const float* x, int n, float floor, std::int32_t* places);
+
   // How prompts are read in bfloat16: their attention on machines with products of it (CpuLevel::kBf16), all
   // of it on those with tile registers; null elsewhere, where matmul and attention do that. What these give
   // does not depend on the batch either.

@@ -37,6 +37,8 @@ struct LanesAvx512 {
   static F zero_below(F x, F limit, F y) {
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, limit, _CMP_NLT_UQ), y);
   }
+  /// A bit for each lane of x that is `limit` or more.
+  static unsigned at_least(F x, F limit) { return _mm512_cmp_ps_mask(x, limit, _CMP_GE_OQ); }
   static F half(const void* p) { return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p))); }
   static F bf16(const void* p) {
     return _mm512_castsi512_ps(

@@ -82,6 +82,11 @@ struct LanesPlain {
   static F zero_below(const F& x, const F& limit, const F& y) {
     return map([&](int i) { return x.v[i] < limit.v[i] ? 0.0F : y.v[i]; });
   }
+  static unsigned at_least(const F& x, const F& limit) {
+    unsigned bits = 0;
+    for (int i = 0; i < 16; ++i) bits |= static_cast<unsigned>(x.v[i] >= limit.v[i]) << i;
+    return bits;
+  }
   static F half(const void* p) {
     _Float16 values[16];
     std::memcpy(values, p, 32);

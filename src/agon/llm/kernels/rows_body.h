@@ -152,7 +152,55 @@ struct Rows {
     *sum = total;
   }
 
+  static float largest(const float* x, int n) {
+    F best[4];
+    for (F& one : best) one = L::set1(kNever);
+    each_sixteen(x, n, [&](int i, F v) { best[i / 16 % 4] = L::max(v, best[i / 16 % 4]); });
+    return L::largest(L::max(L::max(best[0], best[1]), L::max(best[2], best[3])));
+  }
+
+  static double weigh(const float* x, int n, float from, float factor) {
+    const F minus = L::set1(from), times = L::set1(factor);
+    double total = 0;
+    for (int begin = 0; begin < n; begin += 1024) {
+      F part = L::zero();
+      each_sixteen(x + begin, n - begin < 1024 ? n - begin : 1024,
+                   // The maximum takes its second where the first is NaN.
+                   [&](int, F v) {
+                     part = L::add(part, exp(L::mul(L::sub(L::max(v, L::set1(kNever)), minus), times)));
+                   });
+      alignas(64) float lanes[16];
+      L::store(lanes, part);
+      for (const float lane : lanes) total += static_cast<double>(lane);
+    }
+    return total;
+  }
+
+  static int at_least(const float* x, int n, float floor, std::int32_t* places) {
+    const F limit = L::set1(floor);
+    int count = 0;
+    // Behind the end stand minus infinities, which even such a floor does not let in.
+    each_sixteen(x, n, [&](int i, F v) {
+      for (unsigned bits = L::at_least(v, limit); bits != 0; bits &= bits - 1) {
+        const int place = i + __builtin_ctz(bits);
+        if (place < n) places[count++] = place;
+      }
+    });
+    return count;
+  }
+
  private:
+  static constexpr float kNever = -__builtin_inff();
+  /// body(i, x[i to i+15]), minus infinity behind the end.
+  template <class Body>
+  static void each_sixteen(const float* x, int n, const Body& body) {
+    int i = 0;
+    for (; i + 16 <= n; i += 16) body(i, L::load(x + i));
+    if (i == n) return;
+    float last[16];
+    for (int j = 0; j < 16; ++j) last[j] = i + j < n ? x[i + j] : kNever;
+    body(i, L::load(last));
+  }
   struct Rounded {
     I first, second;
   };

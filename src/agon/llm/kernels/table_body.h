@@ -19,7 +19,10 @@ constexpr Kernels make_kernels() {
           .attention = Attention<L>::run,
           .store_key = Attention<L>::store_key,
           .store_value = Attention<L>::store_value,
-          .summarize = Rows<L>::summarize};
+          .summarize = Rows<L>::summarize,
+          .largest = Rows<L>::largest,
+          .weigh = Rows<L>::weigh,
+          .at_least = Rows<L>::at_least};
 }
 
 }  // namespace agon::llm

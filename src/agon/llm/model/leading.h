@@ -22,29 +22,35 @@ struct TokenLogit {
 /// Minus infinity when no logit is a number above that.
 [[nodiscard]] float largest_of(std::span<const float> logits);
 
+/// The `count` most probable tokens, the most probable first; fewer where fewer are above minus infinity.
+[[nodiscard]] std::vector<TokenLogit> most_probable(std::span<const float> logits, std::size_t count);
+
+/// All tokens of that logit or a larger one, by id, but for those at minus infinity.
+[[nodiscard]] std::vector<TokenLogit> tokens_from(std::span<const float> logits, float floor);
+
 /// Weights exp((logit - largest) * scale) of all tokens, added up in float where they are many together.
 struct LogitTotal {
   static constexpr std::size_t kPart = 1024;
   float largest = 0;          ///< Minus infinity when no logit is a number above that.
+  float factor = 1;           ///< The scale, finite.
   double sum = 0;             ///< Of all weights.
-  std::vector<float> scaled;  ///< (logit - largest) * scale; minus infinity behind the last.
   std::vector<double> parts;  ///< Weights of kPart tokens together.
 
-  /// The first token, by id, at which the weights add up to more than `point`: of a point drawn evenly below
-  /// `sum` a draw by softmax. No token when nothing has a weight.
-  [[nodiscard]] std::optional<std::int32_t> token_at(double point) const;
+  /// The first token, by id, at which the weights of the same logits add up to more than `point`: of a point
+  /// drawn evenly below `sum` a draw by softmax. No token when nothing has a weight.
+  [[nodiscard]] std::optional<std::int32_t> token_at(std::span<const float> logits, double point) const;
 };
 /// `total` is filled anew; it is handed in for its memory.
 void add_up(std::span<const float> logits, double scale, LogitTotal& total);
 
-/// Tokens in bands of half a nat, from the largest logit down; within a band by id.
-struct Bands {
-  static constexpr std::size_t kCount = 64;  ///< The last one holds all that is lower.
-  std::vector<TokenLogit> tokens;
-  std::vector<std::size_t> ends;  ///< Of each band, in tokens.
+/// Memory of nucleus(), and what it found.
+struct Nucleus {
+  std::vector<TokenLogit> tokens;  ///< In an order that depends on nothing but the logits.
+  std::vector<TokenLogit> found;   ///< All down to some depth, by id.
+  std::vector<float> logits;       ///< Those of `tokens`.
 };
-/// As many bands as it takes for their weights exp((logit - largest) * scale) to add up to `target`, perhaps
-/// some more: all in the end. Logits that are minus infinity or no numbers are in none.
-void leading_bands(std::span<const float> logits, float largest, double scale, double target, Bands& bands);
+/// The fewest most probable tokens whose weights add up to `target` or more, but for the rounding of sums:
+/// all that are above minus infinity if none do. `total` is that of the same logits.
+void find_nucleus(std::span<const float> logits, const LogitTotal& total, double target, Nucleus& nucleus);
 
 }  // namespace agon::llm

@@ -14,6 +14,7 @@ namespace agon::llm {
 namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
+constexpr float kLowest = std::numeric_limits<float>::lowest();
 
 bool is_allowed(std::span<const std::uint64_t> allowed, std::size_t token) {
   return token / 64 < allowed.size() && (allowed[token / 64] >> (token % 64) & 1) != 0;
@@ -80,8 +81,13 @@ std::span<const float> Sampler::adjusted(std::span<const float> logits,
   if (recent_.empty() && drawn_.empty() && options_.logit_bias.empty() && allowed.empty()) return logits;
   adjusted_.assign(logits.begin(), logits.end());
   if (!allowed.empty()) {
-    for (std::size_t i = 0; i < logits.size(); ++i)
-      if (!is_allowed(allowed, i)) adjusted_[i] = kNever;
+    for (std::size_t begin = 0; begin < logits.size(); begin += 64) {
+      const std::uint64_t word = begin / 64 < allowed.size() ? allowed[begin / 64] : 0;
+      if (word == ~std::uint64_t{0}) continue;
+      const std::size_t end = std::min(logits.size(), begin + 64);
+      for (std::size_t i = begin; i < end; ++i)
+        if ((word >> (i - begin) & 1) == 0) adjusted_[i] = kNever;
+    }
   }
   const auto known = [&](std::int32_t token) {
     return token >= 0 && static_cast<std::size_t>(token) < logits.size();
@@ -106,59 +112,13 @@ std::span<const float> Sampler::adjusted(std::span<const float> logits,
   return adjusted_;
 }
 
-// Step 2: a heap of the best so far, the worst of them in front: most logits need one comparison.
-std::vector<TokenLogit> Sampler::largest(std::span<const float> logits) const {
-  const auto count = static_cast<std::size_t>(options_.top_k);
-  std::vector<TokenLogit> kept;
-  kept.reserve(std::min(count, logits.size()) + 1);
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    const TokenLogit next = {.logit = logits[i], .token = static_cast<std::int32_t>(i)};
-    if (!(next.logit > kNever)) continue;
-    if (kept.size() == count && !more_probable(next, kept.front())) continue;
-    kept.push_back(next);
-    std::ranges::push_heap(kept, more_probable);
-    if (kept.size() > count) {
-      std::ranges::pop_heap(kept, more_probable);
-      kept.pop_back();
-    }
-  }
-  std::ranges::sort_heap(kept, more_probable);
-  return kept;
-}
-
-// Step 3 for the whole vocabulary. Only the band in which p is reached has to be in order.
-std::vector<TokenLogit> Sampler::nucleus(std::span<const float> logits, const LogitTotal& total) const {
-  const double target = options_.top_p * total.sum, top = static_cast<double>(total.largest);
-  leading_bands(logits, total.largest, 1.0, target, bands_);
-  double before_band = 0;
-  std::size_t begin = 0;
-  for (const std::size_t end : bands_.ends) {
-    double seen = before_band;
-    for (std::size_t i = begin; i < end; ++i)
-      seen += std::exp(static_cast<double>(bands_.tokens[i].logit) - top);
-    if (seen >= target) {
-      std::sort(bands_.tokens.begin() + static_cast<std::ptrdiff_t>(begin),
-                bands_.tokens.begin() + static_cast<std::ptrdiff_t>(end), more_probable);
-      double upto = before_band;
-      for (std::size_t i = begin; i < end; ++i) {
-        upto += std::exp(static_cast<double>(bands_.tokens[i].logit) - top);
-        if (upto >= target)
-          return {bands_.tokens.begin(), bands_.tokens.begin() + static_cast<std::ptrdiff_t>(i) + 1};
-      }
-    }
-    before_band = seen;
-    begin = end;
-  }
-  return bands_.tokens;
-}
-
 // Steps 2 to 4, in an order that depends on nothing but the logits; empty when no logit is a number.
 std::vector<TokenLogit> Sampler::remaining(std::span<const float> logits) const {
   AGON_CHECK(!logits.empty());
   std::vector<TokenLogit> kept;
   float top = kNever;
   if (options_.top_k > 0 && static_cast<std::size_t>(options_.top_k) < logits.size()) {
-    kept = largest(logits);
+    kept = most_probable(logits, static_cast<std::size_t>(options_.top_k));
     if (kept.empty()) return kept;
     top = kept.front().logit;
     double sum = 0, seen = 0;
@@ -169,14 +129,16 @@ std::vector<TokenLogit> Sampler::remaining(std::span<const float> logits) const 
     for (std::size_t i = 0; i < kept.size() && options_.top_p < 1; ++i)
       if ((seen += weight(kept[i])) >= options_.top_p * sum) kept.resize(i + 1);
   } else {
-    add_up(logits, 1.0, total_);
-    top = total_.largest;
+    top = largest_of(logits);
     if (!(top > kNever)) return kept;
     if (options_.top_p < 1) {
-      kept = nucleus(logits, total_);
+      add_up(logits, 1.0, total_);
+      find_nucleus(logits, total_, options_.top_p * total_.sum, nucleus_);
+      kept = nucleus_.tokens;
     } else {
-      for (std::size_t i = 0; i < logits.size(); ++i)
-        if (logits[i] > kNever) kept.push_back({.logit = logits[i], .token = static_cast<std::int32_t>(i)});
+      // Down to a float below the floor of step 4.
+      const auto floor = static_cast<float>(static_cast<double>(top) + std::log(options_.min_p));
+      kept = tokens_from(logits, std::nextafter(std::max(floor, kLowest), kNever));
     }
   }
   // Top-p and min-p cut the same descending list, so the shorter piece stays.
@@ -218,28 +180,29 @@ std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std:
   const bool filtered = options_.top_k > 0 || options_.top_p < 1 || options_.min_p > 0;
   if (!filtered) {
     add_up(mine, 1 / options_.temperature, total_);
-    return total_.token_at(random_.uniform() * total_.sum).value_or(lowest_allowed(allowed));
+    return total_.token_at(mine, random_.uniform() * total_.sum).value_or(lowest_allowed(allowed));
   }
   const std::vector<TokenLogit> kept = remaining(mine);
-  double top = -std::numeric_limits<double>::infinity(), sum = 0;
-  for (const TokenLogit& s : kept) top = std::max(top, static_cast<double>(s.logit));
-  const auto weight = [&](const TokenLogit& s) {
-    return std::exp((static_cast<double>(s.logit) - top) / options_.temperature);
-  };
-  for (const TokenLogit& s : kept) sum += weight(s);
-  const double point = random_.uniform() * sum;
-  if (kept.empty()) return lowest_allowed(allowed);
-  // The first whose share of the line reaches beyond the point.
-  double upto = 0;
-  for (const TokenLogit& s : kept)
-    if ((upto += weight(s)) > point) return s.token;
-  return kept.back().token;
+  kept_.clear();
+  for (const TokenLogit& one : kept) kept_.push_back(one.logit);
+  add_up(kept_, 1 / options_.temperature, total_);
+  const auto place = total_.token_at(kept_, random_.uniform() * total_.sum);
+  return place ? kept[static_cast<std::size_t>(*place)].token : lowest_allowed(allowed);
 }
 
+// Part by part, so that only the part that holds the largest is searched for it.
 std::int32_t greedy_token(std::span<const float> logits) {
-  const float largest = largest_of(logits);
+  constexpr std::size_t kPart = 1024;
+  float largest = kNever;
+  std::size_t from = 0;
+  for (std::size_t begin = 0; begin < logits.size(); begin += kPart) {
+    const float its = largest_of(logits.subspan(begin, std::min(kPart, logits.size() - begin)));
+    if (!(its > largest)) continue;
+    largest = its;
+    from = begin;
+  }
   if (!(largest > kNever)) return 0;
-  return static_cast<std::int32_t>(std::ranges::find(logits, largest) - logits.begin());
+  return static_cast<std::int32_t>(std::ranges::find(logits.subspan(from), largest) - logits.begin());
 }
 
 double log_sum_exp(std::span<const float> logits) {

@@ -82,8 +82,6 @@ class Sampler {
   void accept_prompt(std::int32_t token);
 
  private:
-  [[nodiscard]] std::vector<TokenLogit> largest(std::span<const float> logits) const;
-  [[nodiscard]] std::vector<TokenLogit> nucleus(std::span<const float> logits, const LogitTotal& total) const;
   [[nodiscard]] std::vector<TokenLogit> remaining(std::span<const float> logits) const;
   [[nodiscard]] std::span<const float> adjusted(std::span<const float> logits,
                                                 std::span<const std::uint64_t> allowed) const;
@@ -96,7 +94,8 @@ class Sampler {
   std::map<std::int32_t, int> drawn_;  // how often; empty if no penalty asks
   // Kept for their memory.
   mutable LogitTotal total_;
-  mutable Bands bands_;
+  mutable Nucleus nucleus_;
+  std::vector<float> kept_;
   mutable std::vector<float> adjusted_;  // logits after mask, bias and penalties; kept for its memory
 };
 
