@@ -8,8 +8,9 @@
 // and perplexity of the engine; the third continues the first PROMPT tokens of every window greedily by N
 // tokens, and asks the truth about each of them.
 //
-// Options: exact (--precision exact), bf16, q8_0 or f32 (the cache, else f16; the program takes f32 for exact
-// products and for float weights), threads=N, windows=N (the first N only).
+// Options: steps (each token but the first of a window as generation computes it; kl only), exact (--precision
+// exact), bf16, q8_0 or f32 (the cache, else f16; the program takes f32 for exact products and for float
+// weights), threads=N, windows=N (the first N only).
 //
 // TOKENS is a text with one window a line: token ids with spaces between, each window read on its own
 // (bench/llm_kl.py writes one, and gives llama-cpp-python's distance from the same truth). TRUTH keeps the
@@ -49,7 +50,7 @@ struct Truth {
 };
 
 struct Options {
-  bool exact = false;
+  bool exact = false, steps = false;
   CacheType cache = CacheType::kF16;
   int threads = 0;
   std::size_t windows = SIZE_MAX;
@@ -62,6 +63,8 @@ Result<Options> parse_options(int count, char** words) {
     const std::string word = words[i];
     if (word == "exact") {
       options.exact = true;
+    } else if (word == "steps") {
+      options.steps = true;
     } else if (word == "bf16") {
       options.cache = CacheType::kBF16;
     } else if (word == "f32") {
@@ -247,13 +250,20 @@ class Engine {
     AGON_ASSIGN(KvCache cache,
                 KvCache::create(weights_->config(), options_.cache, static_cast<int>(window.size())));
     Forward forward(*weights_, cache, team_, {.exact = options_.exact});
-    Batch batch;
-    batch.tokens = window;
-    batch.segments = {{.sequence = cache.open(), .count = static_cast<int>(window.size())}};
-    for (std::size_t i = 0; i < window.size(); ++i) batch.logit_rows.push_back(static_cast<int>(i));
+    const int sequence = cache.open();
+    logits.clear();
     BatchResult result;
-    AGON_TRY(forward.run(batch, result));
-    logits = std::move(result.logits);
+    for (std::size_t done = 0; done < window.size();) {
+      const std::size_t count = options_.steps ? 1 : window.size();
+      Batch batch;
+      batch.tokens.assign(window.begin() + static_cast<std::ptrdiff_t>(done),
+                          window.begin() + static_cast<std::ptrdiff_t>(done + count));
+      batch.segments = {{.sequence = sequence, .count = static_cast<int>(count), .step = done > 0}};
+      for (std::size_t i = 0; i < count; ++i) batch.logit_rows.push_back(static_cast<int>(i));
+      AGON_TRY(forward.run(batch, result));
+      logits.insert(logits.end(), result.logits.begin(), result.logits.end());
+      done += count;
+    }
     return {};
   }
 

@@ -16,6 +16,7 @@ import platform
 import subprocess
 from pathlib import Path
 
+import accuracy
 import llm
 import rank
 import reading
@@ -23,7 +24,7 @@ import serve
 from common import ROOT, Table, measured, peer_python
 
 VOTES = ROOT / "data/votes/lmsys_arena_1500.csv.gz"
-PARTS = ["preference", "rank", "llm", "reading", "serve"]
+PARTS = ["preference", "micro", "rank", "llm", "accuracy", "reading", "serve"]
 CLASSES = ("winner_model_a", "winner_model_b", "winner_tie")
 
 
@@ -166,12 +167,15 @@ def main():
     table = Table()
     if "preference" in parts:
         speed(options, agon, make_votes, python, work, table)
-        micro(build, table)
         quality(options, agon, python, work)
+    if "micro" in parts:
+        micro(build, table)
     if "rank" in parts:
         rank.speed(options, agon, build, work, table)
     if "llm" in parts:
         llm.speed(options, agon, build, work, table)
+    if "accuracy" in parts:
+        accuracy.speed(options, agon, build, work, table)
     if "reading" in parts:
         reading.speed(options, agon, build, work, table)
     if "serve" in parts:

@@ -25,7 +25,7 @@ packages_of() {
     build) echo cmake ninja-build g++ make pkg-config ccache zstd \
              libxgboost-dev libcli11-dev libfmt-dev libsimdjson-dev nlohmann-json3-dev libeigen3-dev \
              libicu-dev libxxhash-dev libzstd-dev zlib1g-dev libtbb-dev libssl-dev libcurl4-openssl-dev ;;
-    test) echo libgtest-dev libgmock-dev librapidcheck-dev libsodium-dev python3 python3-venv curl openssl man-db groff-base ;;
+    test) echo libgtest-dev libgmock-dev librapidcheck-dev libsodium-dev python3 python3-venv curl openssl man-db groff-base chromium ;;
     fmt) echo clang-format-19 ;;
     dev) echo clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev lld-19 ;;
     bench) echo libbenchmark-dev python3 python3-venv ;;

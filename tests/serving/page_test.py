@@ -1,4 +1,4 @@
-"""The page at / in a real browser, when Chromium is there (scripts/install_deps.sh page): a prompt, a streamed answer with
+"""The page at / in a real browser, when Chromium is there (scripts/install_deps.sh test): a prompt, a streamed answer with
 coloured tokens, what a token's alternatives were, stopping, errors. Pictures go to the build folder, to be looked at."""
 
 import os
@@ -82,6 +82,6 @@ class Page(unittest.TestCase):
 
 if __name__ == "__main__":
     if not browser.PROGRAM:
-        print("skipped: no Chromium here (scripts/install_deps.sh page installs it)")
+        print("skipped: no Chromium here (scripts/install_deps.sh test installs it)")
         sys.exit(77)
     unittest.main()
