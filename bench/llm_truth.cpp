@@ -8,9 +8,9 @@
 // and perplexity of the engine; the third continues the first PROMPT tokens of every window greedily by N
 // tokens, and asks the truth about each of them.
 //
-// Options: steps (each token but the first of a window as generation computes it; kl only), exact (--precision
-// exact), bf16, q8_0 or f32 (the cache, else f16; the program takes f32 for exact products and for float
-// weights), threads=N, windows=N (the first N only).
+// Options: steps (each token but the first of a window as generation computes it; kl only), exact
+// (--precision exact), bf16, q8_0 or f32 (the cache, else f16; the program takes f32 for exact products and
+// for float weights), threads=N, windows=N (the first N only).
 //
 // TOKENS is a text with one window a line: token ids with spaces between, each window read on its own
 // (bench/llm_kl.py writes one, and gives llama-cpp-python's distance from the same truth). TRUTH keeps the

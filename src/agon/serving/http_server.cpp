@@ -18,7 +18,9 @@
 #include <cstring>
 #include <ctime>
 #include <deque>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -130,9 +132,18 @@ class BodyShare {
   std::uint64_t most_, bytes_ = 0;
 };
 
+/// Whose connections are counted together: an address, or of IPv6 the 64 bits of a network, as whoever has
+/// one address there has them all.
+std::string network_of(const sockaddr_storage& address, const std::string& host) {
+  if (address.ss_family != AF_INET6) return host;
+  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
+  if (IN6_IS_ADDR_V4MAPPED(&v6)) return host;
+  return std::string(reinterpret_cast<const char*>(v6.s6_addr), 8);
+}
+
 struct Accepted {
   int socket;
-  std::string remote;
+  std::string remote, network;
 };
 
 }  // namespace
@@ -146,7 +157,8 @@ struct HttpServer::State {
 
   Status bind();
   void accept_loop();
-  void take(int socket, std::string remote);
+  void take(Accepted accepted);
+  [[nodiscard]] bool is_full_for(const std::string& network) const;
   void worker();
   void serve(Connection& connection);
 
@@ -162,7 +174,8 @@ struct HttpServer::State {
   std::condition_variable arrived;
   std::vector<std::thread> workers;
   std::deque<Accepted> waiting;
-  std::set<int> idle;  // sockets between two requests
+  std::set<int> idle;                     // sockets between two requests
+  std::map<std::string, int> by_network;  // connections that are open
   int connections = 0, free_workers = 0;
   std::atomic<std::uint64_t> body_bytes{0};
   bool stopping = false;
@@ -226,18 +239,30 @@ void HttpServer::State::accept_loop() {
     }
     const int on = 1;
     (void)::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    take(socket, address_of(remote, length, false));
+    std::string host = address_of(remote, length, false);
+    std::string network = network_of(remote, host);
+    take({socket, std::move(host), std::move(network)});
   }
 }
 
-void HttpServer::State::take(int socket, std::string remote) {
+// The last quarter is kept for others than who holds the rest, except where all come from this machine.
+bool HttpServer::State::is_full_for(const std::string& network) const {
+  if (connections >= options.max_connections) return true;
+  const auto its = by_network.find(network);
+  return !loopback && its != by_network.end() &&
+         its->second >= options.max_connections - options.max_connections / 4;
+}
+
+void HttpServer::State::take(Accepted accepted) {
+  const int socket = accepted.socket;
   bool full = false;
   {
     const std::lock_guard lock(mutex);
-    full = connections >= options.max_connections;
+    full = is_full_for(accepted.network);
     if (!full) {
       ++connections;
-      waiting.push_back({socket, std::move(remote)});
+      ++by_network[accepted.network];
+      waiting.push_back(std::move(accepted));
       if (static_cast<int>(waiting.size()) > free_workers) {
         try {
           workers.emplace_back([this] { worker(); });
@@ -274,6 +299,7 @@ void HttpServer::State::worker() {
       lock.lock();
       idle.erase(next.socket);  // before it is closed: the number may be another's then
       --connections;
+      if (const auto its = by_network.find(next.network); --its->second == 0) by_network.erase(its);
     }
   }
 }
@@ -312,13 +338,19 @@ void HttpServer::State::serve(Connection& connection) {
                                head->method == "HEAD");
     } else {
       HttpReply reply;
+      std::optional<HeadRefusal> refused;
       {
+        // Given back before the answer goes out: whoever hears it may send the next body.
         BodyShare share(body_bytes, options.max_bodies);
         auto body = connection.read_body(*head, [&](std::size_t bytes) { return share.grow_to(bytes); });
-        if (!body) return refuse(body.error());
-        Peer peer(*watch, connection.socket());
-        reply = handler.handle({*head, connection.remote(), std::move(*body)}, peer);
+        if (body) {
+          Peer peer(*watch, connection.socket());
+          reply = handler.handle({*head, connection.remote(), std::move(*body)}, peer);
+        } else {
+          refused = body.error();
+        }
       }
+      if (refused) return refuse(*refused);
       keep_alive = write_reply(connection, reply, head->minor == 1, goes_on(), false);
     }
   }

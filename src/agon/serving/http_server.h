@@ -70,6 +70,8 @@ class HttpHandler {
 struct HttpOptions {
   std::string host = "127.0.0.1";  ///< A name or an address; "0.0.0.0" or "::" for all.
   int port = 8080;                 ///< 0: any that is free.
+  /// Beyond them a client is told 503. Where not only this machine can reach the server, one address (of
+  /// IPv6, one network of 64 bits) may have three quarters of them.
   int max_connections = 512;
   /// Bytes of all requests' bodies, from when they come until they are answered; who sends more is told 503.
   /// A single one may have limits.max_body whatever this says.

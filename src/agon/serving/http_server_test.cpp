@@ -94,9 +94,12 @@ class Echo : public HttpHandler {
 /// A client that says exactly what it is told.
 class Client {
  public:
-  explicit Client(int port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  /// `from`: the address it comes from, of this machine.
+  explicit Client(int port, const char* from = "127.0.0.1") : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
+    EXPECT_EQ(::inet_pton(AF_INET, from, &address.sin_addr), 1);
+    EXPECT_EQ(::bind(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
     address.sin_port = htons(static_cast<std::uint16_t>(port));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     EXPECT_EQ(::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
@@ -294,6 +297,29 @@ TEST_F(HttpServerTest, SaysWhenItHasTooManyConnections) {
   while (server_->connections() > 3) std::this_thread::yield();
   EXPECT_TRUE(ask("GET /4 HTTP/1.1\r\nConnection: close\r\n\r\n").ends_with("got /4"));
   echo_.release();
+}
+
+TEST_F(HttpServerTest, OneAddressLeavesConnectionsForOthers) {
+  HttpOptions options;
+  options.host = "0.0.0.0";
+  options.max_connections = 8;
+  start(options);
+  std::vector<std::unique_ptr<Client>> held;
+  for (int i = 0; i < 6; ++i) {
+    held.push_back(std::make_unique<Client>(server_->port()));
+    held.back()->say("GET /half");
+  }
+  while (server_->connections() < 6) std::this_thread::yield();
+  const std::string request = "GET /x HTTP/1.1\r\nConnection: close\r\n\r\n";
+  EXPECT_TRUE(ask("").starts_with("HTTP/1.1 503 "));
+  // All of 127.0.0.0/8 is this machine: another client's address.
+  Client other(server_->port(), "127.0.0.2");
+  other.say(request);
+  EXPECT_TRUE(other.hear().ends_with("got /x"));
+  // One that lets go may come again.
+  held.pop_back();
+  while (server_->connections() > 5) std::this_thread::yield();
+  EXPECT_TRUE(ask(request).ends_with("got /x"));
 }
 
 TEST_F(HttpServerTest, BoundsTheBodiesOfAllConnectionsTogether) {

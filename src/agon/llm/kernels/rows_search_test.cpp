@@ -67,7 +67,8 @@ TEST(RowsSearch, WeightsAddUpToThoseInDoubles) {
       double truth = 0, bound = n * std::exp(-87.0);
       for (const float v : x) {
         if (!(v > -kInfinity)) continue;
-        const double exponent = (static_cast<double>(v) - static_cast<double>(from)) * static_cast<double>(factor);
+        const double exponent =
+            (static_cast<double>(v) - static_cast<double>(from)) * static_cast<double>(factor);
         truth += std::exp(exponent);
         // The difference and its product are rounded; 2e-7 is exp's own error (rows_body.h).
         bound += std::exp(exponent) * (2e-7 + gamma(2) * std::abs(exponent));
@@ -75,7 +76,8 @@ TEST(RowsSearch, WeightsAddUpToThoseInDoubles) {
       double first = -1;
       for (const Level& level : test_levels()) {
         const double got = level.table->weigh(x.data(), n, from, factor);
-        EXPECT_LE(std::abs(got - truth), bound + gamma(64) * truth) << level.name << ", " << n << " times " << factor;
+        EXPECT_LE(std::abs(got - truth), bound + gamma(64) * truth)
+            << level.name << ", " << n << " times " << factor;
         if (first < 0) first = got;
         EXPECT_EQ(got, first) << level.name;
       }
