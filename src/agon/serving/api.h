@@ -12,6 +12,7 @@
 
 #include "agon/serving/api_error.h"
 #include "agon/serving/api_keys.h"
+#include "agon/serving/constraints.h"
 #include "agon/serving/http_server.h"
 #include "agon/serving/metrics.h"
 #include "agon/serving/models.h"
@@ -124,6 +125,7 @@ class Api : public HttpHandler {
   ApiOptions options_;
   Metrics metrics_;
   WorkGate gate_;
+  Constraints constraints_;
   std::atomic<bool> draining_{false};
   std::uint64_t random_base_;
   std::atomic<std::uint64_t> draws_{0};

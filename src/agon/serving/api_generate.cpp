@@ -7,7 +7,6 @@
 
 #include "agon/serving/api.h"
 #include "agon/serving/api_replies.h"
-#include "agon/serving/constraints.h"
 #include "agon/serving/token_text.h"
 
 namespace agon::serving {
@@ -124,7 +123,7 @@ ApiResult<HttpReply> Api::generate(const Call& call, const ServedModel& model, c
                                    std::vector<std::vector<llm::Token>> prompts,
                                    std::shared_ptr<Shape> shape) {
   const std::string field = shape->is_chat ? "messages" : "prompt";
-  auto constraint = compile_constraint(body.constraint, model.engine->tokenizer());
+  auto constraint = constraints_.compile(body.constraint, model.engine->tokenizer());
   if (!constraint) return std::unexpected(std::move(constraint.error()));
   const auto per_prompt = static_cast<std::size_t>(body.best_of);
   const std::uint64_t seed = body.has_seed ? body.sampler.seed : new_seed();
