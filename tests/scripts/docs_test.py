@@ -3,9 +3,10 @@
 Each fenced block marked `sh` or `console` is run by bash in a copy of what a reader has: data/, scripts/,
 three small files votes.csv, labelled.csv and test.csv, and a tiny language model in models/, with the built
 program on the path. The blocks of one document run in order in one folder. A block marked `sh server` holds one
-`agon serve`, which runs beside the later blocks, on a port of its own in place of 8080. Blocks marked `sh no-run` may hold only commands that build, install or
-fetch, which other tests cover. Blocks marked `slow` hold commands of the program that take minutes: they are
-not run, but their verbs, options and files have to exist.
+`agon serve`, which runs beside the later blocks, on a port of its own in place of 8080. Blocks marked `sh no-run` may
+hold only commands that build, install or fetch, which other tests cover; parts of `make bench` that are named have to
+exist. Blocks marked `slow` hold commands of the program that take minutes: they are not run, but their verbs, options
+and files have to exist.
 """
 
 import contextlib
@@ -122,6 +123,15 @@ class Docs(unittest.TestCase):
                                 self.assertRegex(text, rf"(^|[\s,]){re.escape(word)}\b")
                             elif word.startswith("data/"):
                                 self.assertTrue((ROOT / word.split(":")[0]).exists(), word)
+
+    def test_parts_of_the_benchmark_exist(self):
+        parts = re.search(r"^PARTS = (\[.*\])$", (ROOT / "bench/run.py").read_text(encoding="utf-8"), re.MULTILINE)[1]
+        named = 0
+        for document in DOCUMENTS:
+            for part in re.findall(r'make bench BENCH_ARGS="--only (\w+)', document.read_text(encoding="utf-8")):
+                self.assertIn(f'"{part}"', parts, document.name)
+                named += 1
+        self.assertGreater(named, 3)
 
     def test_links_lead_somewhere(self):
         for document in DOCUMENTS:
