@@ -12,7 +12,9 @@ namespace {
 
 using Kind = ConstraintSpec::Kind;
 
-ConstraintSpec regex(const std::string& text) { return {.kind = Kind::kRegex, .text = text, .field = "regex"}; }
+ConstraintSpec regex(const std::string& text) {
+  return {.kind = Kind::kRegex, .text = text, .field = "regex"};
+}
 
 TEST(Constraints, TheSameIsCompiledOnce) {
   const auto one = llm::make_tokenizer({"ab"}), other = llm::make_tokenizer({"ab"});
