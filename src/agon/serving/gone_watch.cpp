@@ -29,10 +29,12 @@ struct GoneWatch::State {
       const int count = ::epoll_wait(poll, events, 32, -1);
       if (count < 0 && errno != EINTR) return;
       for (int i = 0; i < count; ++i) {
-        if (events[i].data.u64 == kWake) return;
+        const std::uint64_t id =
+            events[i].data.u64;  // a copy: events are packed, off their numbers' alignment
+        if (id == kWake) return;
         // The callback runs under the lock, so that a guard that goes away waits for it.
         const std::lock_guard lock(mutex);
-        const auto at = callbacks.find(events[i].data.u64);
+        const auto at = callbacks.find(id);
         if (at == callbacks.end()) continue;
         const auto gone = std::move(at->second);
         at->second = nullptr;
