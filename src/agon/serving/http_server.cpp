@@ -338,13 +338,13 @@ void HttpServer::State::serve(Connection& connection) {
                                head->method == "HEAD");
     } else {
       HttpReply reply;
+      Peer peer(*watch, connection.socket());  // a stream watches it until the end of the answer
       std::optional<HeadRefusal> refused;
       {
         // Given back before the answer goes out: whoever hears it may send the next body.
         BodyShare share(body_bytes, options.max_bodies);
         auto body = connection.read_body(*head, [&](std::size_t bytes) { return share.grow_to(bytes); });
         if (body) {
-          Peer peer(*watch, connection.socket());
           reply = handler.handle({*head, connection.remote(), std::move(*body)}, peer);
         } else {
           refused = body.error();

@@ -62,6 +62,7 @@ class HttpHandler {
   /// Asked when a request's head is read: an answer that needs no body, or nothing, to read the body and call
   /// handle().
   [[nodiscard]] virtual std::optional<HttpReply> check(const HttpHead& head, const std::string& remote) = 0;
+  /// `peer` lives until the reply's stream has ended; the request does not.
   [[nodiscard]] virtual HttpReply handle(const HttpRequest& request, HttpPeer& peer) = 0;
   /// The answer to a request that is no HTTP, too long, or late.
   [[nodiscard]] virtual HttpReply refusal(int status, const std::string& message) = 0;

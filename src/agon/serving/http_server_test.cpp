@@ -63,6 +63,13 @@ class Echo : public HttpHandler {
       };
       return reply;
     }
+    if (request.head.path == "/watched") {
+      HttpReply reply{.type = "text/event-stream"};
+      reply.stream = [&peer](HttpSink& sink) {
+        peer.with_watch([] {}, [&] { (void)sink.write("watched"); });
+      };
+      return reply;
+    }
     if (request.head.path == "/three") {
       HttpReply reply{.type = "text/event-stream"};
       reply.stream = [](HttpSink& sink) {
@@ -260,6 +267,13 @@ TEST_F(HttpServerTest, LetsGoOfAClientThatTakesNothing) {
   Client client(server_->port());
   client.say("POST /stream HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
   EXPECT_TRUE(echo_.wait_for(&Echo::gone));
+}
+
+TEST_F(HttpServerTest, AStreamMayWatchItsClient) {
+  start();
+  EXPECT_NE(
+      ask("POST /watched HTTP/1.1\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx").find("watched\r\n"),
+      std::string::npos);
 }
 
 TEST_F(HttpServerTest, SlowClientsDoNotHoldUpOthers) {
