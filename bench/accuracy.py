@@ -6,24 +6,16 @@ minutes, and asking it about each of them as long again; it is computed anew for
 """
 
 import re
-import subprocess
 import sys
 
 from common import ROOT
-from llm import PEER, fetched, llama_python
+from llm import PEER, fetched, llama_python, printed
 
 KINDS = {
     "agon, reading": [],
     "agon, generating": ["steps"],
     "agon, --precision exact": ["exact", "f32"],
 }
-
-
-def run(*words):
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(map(str, words))}\nended with {done.returncode}:\n{done.stderr}")
-    return done.stdout
 
 
 class Distance:
@@ -45,16 +37,16 @@ def measure(name, model, options, build, work, table, peer=True, float_weights=F
     python, truth_of = llama_python(build), build / "llm_truth"
     windows, length = (2, 128) if options.quick else (20, 512)
     tokens, truth = work / "accuracy_tokens.txt", work / "accuracy_truth.bin"
-    run(python, ROOT / "bench/llm_kl.py", "tokens", model, tokens, "--windows", windows, "--length", length)
-    run(truth_of, "truth", model, tokens, truth)
+    printed([python, ROOT / "bench/llm_kl.py", "tokens", model, tokens, "--windows", windows, "--length", length])
+    printed([truth_of, "truth", model, tokens, truth])
     kinds = {"agon": ["f32"]} if float_weights else KINDS
     print(f"\n{name}: distance from the truth of {windows * length} tokens; the peer is {PEER}", flush=True)
     theirs = None
     if peer:
-        theirs = Distance(run(python, ROOT / "bench/llm_kl.py", "peer", truth_of, model, truth))
+        theirs = Distance(printed([python, ROOT / "bench/llm_kl.py", "peer", truth_of, model, truth]))
         table.line("peer", theirs)
     for kind, words in kinds.items():
-        ours = Distance(run(truth_of, "kl", model, truth, *words))
+        ours = Distance(printed([truth_of, "kl", model, truth, *words]))
         if ours.positions != windows * length:
             sys.exit(f"{kind}: {ours.positions} positions were compared, not {windows * length}")
         if float_weights:
@@ -73,10 +65,11 @@ def speed(options, agon, build, work, table):
         print("\nExactness is measured on tokens that the peer's library cuts: left out with --no-peer")
         return
     stories = work / "stories260K.gguf"
-    run(agon, "model", "convert", "--from", "llama2c", ROOT / "tests/data/models/stories260K.bin", ROOT / "tests/data/models/tok512.bin", "-o", stories)
+    models = ROOT / "tests/data/models"
+    printed([agon, "model", "convert", "--from", "llama2c", models / "stories260K.bin", models / "tok512.bin", "-o", stories])
     measure("stories260K F32", stories, options, build, work, table, peer=False, float_weights=True)
-    models = {} if options.quick else {"SmolLM2-135M Q4_1": "smollm2", "Gemma 3 270M Q4_K_M": "gemma3-270m"}
-    for name, which in models.items():
+    fetchable = {} if options.quick else {"SmolLM2-135M Q4_1": "smollm2", "Gemma 3 270M Q4_K_M": "gemma3-270m"}
+    for name, which in fetchable.items():
         model = fetched(which)
         if model:
             measure(name, model, options, build, work, table)

@@ -25,11 +25,16 @@ GOALS = {"SmolLM2-135M Q4_1": (7.4, 2.6), "Gemma 3 270M Q4_K_M": (3.1, 2.0), "ra
          "random 1B Q4_K_M": (2.3, 1.1), "random 1B Q8_0": (3.7, 1.15)}
 
 
-def output(command, **environment):
+def printed(command, **environment):
+    """What a command prints; the benchmark ends when it fails."""
     run = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=os.environ | environment)
     if run.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}\nended with {run.returncode}:\n{run.stderr}")
-    return json.loads(run.stdout)
+    return run.stdout
+
+
+def output(command, **environment):
+    return json.loads(printed(command, **environment))
 
 
 # What the peer has nothing like.
@@ -220,21 +225,28 @@ def more(rates, round_of, path, name, whole, quick):
               all_of_them["tokens_per_second"] / alone["tokens_per_second"])
 
 
+def quickest_start(runs):
+    """Seconds of the steps of the quickest start, and the same in words."""
+    best = min((run["start_up_seconds"] for run in runs), key=lambda one: sum(one.values()))
+    return best, ", ".join(f"{part.replace('_', ' ')} {seconds * 1e3:.0f}" for part, seconds in best.items())
+
+
+def memory_line(table, name, used, memory, peer=""):
+    limit = (memory["file"] + memory["cache"]) / 2**20 + 200
+    table.line(f"{name}, memory", f"{used:.0f} MiB{peer}", f"file, cache and 200 MiB ({limit:.0f} MiB)", used <= limit)
+
+
 def start_up(table, starts, quick):
     print("\nStart-up to the first token, and the most memory", flush=True)
     for name, path, both in starts:
         ours, theirs = both.start_up()
-        best = min((run["start_up_seconds"] for run in both.ours), key=lambda one: sum(one.values()))
-        parts = ", ".join(f"{part.replace('_', ' ')} {seconds * 1e3:.0f}" for part, seconds in best.items())
+        _, parts = quickest_start(both.ours)
         without = ours - min(run["start_up_seconds"]["weights"] for run in both.ours)
         peer = f", peer {theirs * 1e3:.0f} ms" if theirs else ""
         table.line(f"{name}, start-up", f"{ours * 1e3:.0f} ms ({parts}){peer}",
                    None if quick else "under 100 ms without repacking", without < 0.1)
         ours, theirs = both.memory()
-        first = both.ours[0]["memory_bytes"]
-        limit = (first["file"] + first["cache"]) / 2**20 + 200
-        peer = f", peer {theirs:.0f} MiB" if theirs else ""
-        table.line(f"{name}, memory", f"{ours:.0f} MiB{peer}", f"file, cache and 200 MiB ({limit:.0f} MiB)", ours <= limit)
+        memory_line(table, name, ours, both.ours[0]["memory_bytes"], f", peer {theirs:.0f} MiB" if theirs else "")
 
 
 def packed_start(table, agon, work, starts, threads, quick):
@@ -246,11 +258,9 @@ def packed_start(table, agon, work, starts, threads, quick):
                    "--json"]
         first, *later = (output(command) for _ in range(4))
         kept.unlink()
-        best = min((run["start_up_seconds"] for run in later), key=lambda one: sum(one.values()))
-        parts = ", ".join(f"{part.replace('_', ' ')} {seconds * 1e3:.0f}" for part, seconds in best.items())
+        best, parts = quickest_start(later)
         took = sum(best.values())
         table.line(f"{name}, start-up", f"{took * 1e3:.0f} ms ({parts}), the first time {sum(first['start_up_seconds'].values()) * 1e3:.0f}",
                    None if quick else "under 100 ms", took < 0.1)
         used = max(run["memory_bytes"]["peak"] for run in later) / 2**20
-        limit = (first["memory_bytes"]["file"] + first["memory_bytes"]["cache"]) / 2**20 + 200
-        table.line(f"{name}, memory", f"{used:.0f} MiB", f"file, cache and 200 MiB ({limit:.0f} MiB)", used <= limit)
+        memory_line(table, name, used, first["memory_bytes"])
