@@ -29,6 +29,11 @@ std::vector<Token> keep_end(std::span<const Token> prompt, std::size_t keep, Tok
   return result;
 }
 
+// Asks for what the next token is drawn from; `best`: for that token itself.
+void ask_for_next(Batch& batch, bool best) {
+  (best ? batch.best_rows : batch.logit_rows) = {static_cast<int>(batch.tokens.size()) - 1};
+}
+
 }  // namespace
 
 std::string_view stop_reason_name(StopReason reason) {
@@ -89,8 +94,10 @@ Result<Session> Session::create(Engine& engine, int tokens) {
   return session;
 }
 
-// Brings the sequence to the prompt and makes the logits after it; false when the sink ended it.
-Result<bool> Session::read(std::span<const Token> prompt, const TextSink& sink, Generation& result) {
+// Brings the sequence to the prompt and makes what the token after it is drawn from; false when the sink
+// ended it.
+Result<bool> Session::read(std::span<const Token> prompt, const TextSink& sink, bool best,
+                           Generation& result) {
   // What was generated before is read again where steps are computed otherwise.
   const auto known = std::span(tokens_).first(forward_->steps_differ() ? read_ : tokens_.size());
   const auto same = std::ranges::mismatch(prompt, known).in1 - prompt.begin();
@@ -107,8 +114,7 @@ Result<bool> Session::read(std::span<const Token> prompt, const TextSink& sink, 
     Batch batch;
     batch.tokens.assign(piece.begin(), piece.end());
     batch.segments = {{sequence_, static_cast<int>(piece.size())}};
-    if (tokens_.size() + piece.size() == prompt.size())
-      batch.logit_rows = {static_cast<int>(piece.size()) - 1};
+    if (tokens_.size() + piece.size() == prompt.size()) ask_for_next(batch, best);
     AGON_TRY(forward_->run(batch, result_));
     tokens_.insert(tokens_.end(), piece.begin(), piece.end());
     read_ = tokens_.size();
@@ -143,7 +149,8 @@ Result<Generation> Session::generate(std::span<const Token> prompt, const Genera
   result.prompt_tokens = prompt.size();
 
   const auto begin = Clock::now();
-  AGON_ASSIGN(const bool whole, read(prompt, sink, result));
+  const bool best = options.sampler.takes_best() && !options.constraint;
+  AGON_ASSIGN(const bool whole, read(prompt, sink, best, result));
   result.prompt_seconds = seconds_since(begin);
   if (!whole) {
     result.reason = StopReason::kInterrupted;
@@ -168,9 +175,11 @@ Result<Generation> Session::generate(std::span<const Token> prompt, const Genera
       result.reason = StopReason::kEnd;
       break;
     }
-    if (!std::isfinite(result_.log_totals.front())) return not_finite(engine_->file().path());
-    const Token token =
-        constrained ? sampler.sample(result_.logits, constrained->allowed()) : sampler.sample(result_.logits);
+    const bool finite = best ? result_.best.front() >= 0 : std::isfinite(result_.log_totals.front());
+    if (!finite) return not_finite(engine_->file().path());
+    const Token token = best          ? result_.best.front()
+                        : constrained ? sampler.sample(result_.logits, constrained->allowed())
+                                      : sampler.sample(result_.logits);
     if (std::ranges::binary_search(special.end_of_generation, token)) {
       result.reason = StopReason::kEnd;
       break;
@@ -202,7 +211,7 @@ Result<Generation> Session::generate(std::span<const Token> prompt, const Genera
     Batch step;
     step.tokens = {token};
     step.segments = {{sequence_, 1, true}};
-    step.logit_rows = {0};
+    ask_for_next(step, best);
     AGON_TRY(forward_->run(step, result_));
     tokens_.push_back(token);
   }

@@ -62,7 +62,8 @@ class Session {
 
  private:
   Session(Engine& engine, std::unique_ptr<KvCache> cache);
-  [[nodiscard]] Result<bool> read(std::span<const Token> prompt, const TextSink& sink, Generation& result);
+  [[nodiscard]] Result<bool> read(std::span<const Token> prompt, const TextSink& sink, bool best,
+                                  Generation& result);
 
   Engine* engine_;
   std::unique_ptr<KvCache> cache_;

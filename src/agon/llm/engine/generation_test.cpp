@@ -117,6 +117,17 @@ TEST_F(Stories, StreamsExactlyTheTextInWholeCharacters) {
             engine->tokenizer().decode(result.tokens).insert(0, result.text[0] == ' ' ? " " : ""));
 }
 
+// Greedy text asks the model for its best token alone; a bias of 0 makes it look at all logits.
+TEST_F(Stories, GreedyTextIsThatOfAllLogits) {
+  const auto engine = open_stories();
+  GenerationOptions options;
+  options.max_tokens = 120;
+  const Generation best = run(*engine, "Lily and Tom", options);
+  options.sampler.logit_bias = {{.token = 5, .bias = 0}};
+  ASSERT_FALSE(options.sampler.takes_best());
+  EXPECT_EQ(run(*engine, "Lily and Tom", options).tokens, best.tokens);
+}
+
 TEST_F(Stories, SameSeedSameBytesOnAnyThreadsAndAfterAnything) {
   GenerationOptions options;
   options.sampler = {.temperature = 1.0, .top_p = 0.9, .repetition_penalty = 1.1, .seed = 5};

@@ -120,7 +120,7 @@ TEST(NotFinite, AServiceFailsTheOneRequest) {
   for (const std::string format : {"F32", "Q8_0"}) {
     const SpoiltFile file(format, spoil_one_token);
     const auto engine = file.open();
-    auto service = Service::create(*engine, {.slots = 8, .prompt_budget = 32}).value();
+    auto service = Service::create(*engine, {.slots = 10, .prompt_budget = 32}).value();
     std::vector<Token> spoilt = text_of(40, 9);
     spoilt[20] = kBad;
     const std::vector<Token> fine = text_of(40, 10);
@@ -128,6 +128,8 @@ TEST(NotFinite, AServiceFailsTheOneRequest) {
     for (const std::vector<Token>& tokens : {spoilt, fine}) {
       submission.requests.emplace_back(
           GenerateRequest{.prompt = tokens, .max_tokens = 4, .ignore_end = true});
+      submission.requests.emplace_back(GenerateRequest{
+          .prompt = tokens, .sampler = {.temperature = 1}, .max_tokens = 4, .ignore_end = true});
       submission.requests.emplace_back(
           GenerateRequest{.prompt = tokens, .max_tokens = 0, .prompt_logprobs = 3});
       submission.requests.emplace_back(ScoreRequest{.tokens = tokens, .first = 2});
@@ -135,15 +137,15 @@ TEST(NotFinite, AServiceFailsTheOneRequest) {
     }
     auto ticket = service->submit(std::move(submission));
     ASSERT_TRUE(ticket);
-    std::vector<Finished> ends(8);
+    std::vector<Finished> ends(10);
     while (!ticket->finished()) {
       auto event = ticket->next(std::chrono::seconds(60));
       ASSERT_TRUE(event);
       if (auto* end = std::get_if<Finished>(&event->what)) ends[event->request] = *end;
     }
-    for (std::size_t i = 0; i < 8; ++i) {
-      EXPECT_EQ(ends[i].reason == FinishReason::kError, i < 4) << format << ", request " << i;
-      EXPECT_THAT(ends[i].message, HasSubstr(i < 4 ? "leave the range of floats" : ""));
+    for (std::size_t i = 0; i < 10; ++i) {
+      EXPECT_EQ(ends[i].reason == FinishReason::kError, i < 5) << format << ", request " << i;
+      EXPECT_THAT(ends[i].message, HasSubstr(i < 5 ? "leave the range of floats" : ""));
     }
   }
 }

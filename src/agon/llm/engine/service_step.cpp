@@ -163,12 +163,14 @@ void Service::Scheduler::run_text() {
     return;
   }
   draw(batch, shares, draws_);
-  std::size_t score = 0;
+  std::size_t score = 0, best = 0;
   for (const Share& share : shares) {
     ServiceTask& task = *share.task;
     task.read_scores(result_, score, share.from, task.granted);
     std::optional<ServiceTask::Draw> drawn;
-    if (task.draws(share.from, task.granted)) drawn = std::move(draws_[share.logit_end - 1]);
+    if (task.draws(share.from, task.granted))
+      drawn = task.takes_best() ? ServiceTask::draw(result_.best[best++])
+                                : std::move(draws_[share.logit_end - 1]);
     after_rows(task, share.from, std::move(drawn));
   }
 }
@@ -190,7 +192,7 @@ void Service::Scheduler::draw(const Batch& batch, const std::vector<Share>& shar
     const Share& share = *owners[i];
     ServiceTask& task = *share.task;
     const auto logits = std::span<const float>(result_.logits).subspan(i * vocabulary, vocabulary);
-    if (i + 1 == share.logit_end && task.draws(share.from, task.granted)) {
+    if (i + 1 == share.logit_end && task.draws(share.from, task.granted) && !task.takes_best()) {
       draws[i] = task.draw(logits, result_.log_totals[i]);
     } else {
       const int position = share.from + batch.logit_rows[i] - share.row;

@@ -133,8 +133,9 @@ void ServiceTask::want(Batch& batch, int row, int from, int count) const {
   for (int position = std::max(from, next_row); position < from + count; ++position) {
     const bool scored = position + 1 >= first_score && position + 1 < score_end;
     if (scored) batch.targets.push_back({row + position - from, tokens[wide(position) + 1]});
-    if ((scored && top > 0) || (position == end - 1 && draws(from, count)))
-      batch.logit_rows.push_back(row + position - from);
+    const bool drawn = position == end - 1 && draws(from, count);
+    if (drawn && takes_best()) batch.best_rows.push_back(row + position - from);
+    if ((scored && top > 0) || (drawn && !takes_best())) batch.logit_rows.push_back(row + position - from);
   }
 }
 
@@ -167,6 +168,18 @@ void ServiceTask::pool(const Engine& engine, std::span<const float> rows, int fr
     }
     for (std::size_t i = 0; i < width; ++i) sums_[i] += static_cast<double>(state[i]);
   }
+}
+
+bool ServiceTask::takes_best() const {
+  const GenerateRequest* it = generate();
+  return it != nullptr && it->sampler.takes_best() && it->top_logprobs < 0 && !it->constraint;
+}
+
+ServiceTask::Draw ServiceTask::draw(std::int32_t best) {
+  Draw draw;
+  draw.lost = best < 0;
+  if (!draw.lost) draw.token = best;
+  return draw;
 }
 
 ServiceTask::Draw ServiceTask::draw(std::span<const float> logits, double log_total) {

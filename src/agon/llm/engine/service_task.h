@@ -90,8 +90,12 @@ class ServiceTask {
     bool ends = false;  // the constraint leaves nothing to draw
     bool lost = false;  // the logits are not finite
   };
+  /// The next token is the most probable one, of which nothing else is told.
+  [[nodiscard]] bool takes_best() const;
   /// Draws the next token. May run beside other tasks' draws.
   [[nodiscard]] Draw draw(std::span<const float> logits, double log_total);
+  /// The same where the task takes the most probable one; -1: the logits are not finite.
+  [[nodiscard]] static Draw draw(std::int32_t best);
 
   // What the reader hears.
 

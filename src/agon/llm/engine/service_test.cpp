@@ -167,6 +167,24 @@ TEST_F(ServiceTest, LogprobsAreThoseOfScoring) {
   }
 }
 
+// Without log-probabilities of its tokens a greedy answer asks for the best token alone, beside others that
+// need all logits and in the company of the prompt's own alternatives.
+TEST_F(ServiceTest, GreedyAnswersAreTheSameWhateverIsToldOfThem) {
+  const auto service = Service::create(*engine_, {.prompt_budget = 16, .threaded = false}).value();
+  const std::vector<Token> prompt = encode("Once upon a time, there was a little girl named Lily");
+  GenerateRequest plain{.prompt = prompt, .max_tokens = 40};
+  GenerateRequest told = plain;
+  told.top_logprobs = 0;
+  GenerateRequest asked = plain;
+  asked.prompt_logprobs = 4;
+  GenerateRequest drawn = plain;
+  drawn.sampler = {.temperature = 1, .seed = 4};
+  const std::vector<Outcome> got = run(*service, {plain, told, drawn, asked, plain});
+  EXPECT_EQ(got[0].tokens.size(), 40U);
+  for (const std::size_t i : {1, 3, 4}) EXPECT_EQ(got[i].drawn(), got[0].drawn()) << i;
+  EXPECT_NE(got[2].drawn(), got[0].drawn());
+}
+
 TEST_F(ServiceTest, PromptLogprobsAreTheSameWithOneAlternativeOrManyAndFromTheCache) {
   const auto service = Service::create(*engine_, {.threaded = false}).value();
   GenerateRequest request{.prompt = encode("Once upon a time, there was a little girl named Lily. She"),

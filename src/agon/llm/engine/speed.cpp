@@ -8,7 +8,6 @@
 #include "agon/base/check.h"
 #include "agon/base/random.h"
 #include "agon/llm/engine/scoring.h"
-#include "agon/llm/model/sampler.h"
 
 namespace agon::llm {
 namespace {
@@ -79,7 +78,7 @@ class Runs {
     for (const std::vector<Token>& start : starts) {
       batch.segments.push_back({cache_.open(), static_cast<int>(start.size())});
       batch.tokens.insert(batch.tokens.end(), start.begin(), start.end());
-      if (options_.layers < 0) batch.logit_rows.push_back(static_cast<int>(batch.tokens.size()) - 1);
+      if (options_.layers < 0) batch.best_rows.push_back(static_cast<int>(batch.tokens.size()) - 1);
     }
     forward_->watch(nullptr);
     AGON_TRY(forward_->run(batch, result_));
@@ -90,14 +89,13 @@ class Runs {
       segment.step = true;
     }
     step.tokens.resize(starts.size());
-    for (std::size_t i = 0; i < step.logit_rows.size(); ++i) step.logit_rows[i] = static_cast<int>(i);
-    const auto words = static_cast<std::size_t>(engine_.config().vocabulary);
+    for (std::size_t i = 0; i < step.best_rows.size(); ++i) step.best_rows[i] = static_cast<int>(i);
     const auto begin = Clock::now();
     for (int n = 0; n < options_.generate; ++n) {
       for (std::size_t i = 0; i < starts.size(); ++i) {
-        step.tokens[i] = options_.layers < 0
-                             ? greedy_token(std::span(result_.logits).subspan(i * words, words))
-                             : starts[i][static_cast<std::size_t>(n) % starts[i].size()];
+        // Where the numbers are not finite the speed is still that of the model.
+        step.tokens[i] = options_.layers < 0 ? std::max(result_.best[i], 0)
+                                             : starts[i][static_cast<std::size_t>(n) % starts[i].size()];
       }
       AGON_TRY(forward_->run(step, result_));
     }

@@ -111,8 +111,8 @@ struct Kernels {
   /// not.
   void (*store_key)(CacheType type, const float* key, int length, int slot, std::uint8_t* page);
   void (*store_value)(CacheType type, const float* value, int length, int slot, std::uint8_t* page);
-  /// Largest of n numbers, the first place it is at, and the sum of exp(x - largest) in double. n a multiple
-  /// of 16; NaNs are ignored. `cap` caps the numbers first (in place) when not 0.
+  /// Largest of n numbers, the first place it is at, and, unless `sum` is null, the sum of exp(x - largest)
+  /// in double. n a multiple of 16; NaNs are ignored. `cap` caps the numbers first (in place) when not 0.
   void (*summarize)(float* x, int n, float cap, float* largest, int* place, double* sum);
 
   // Of any n numbers, NaNs ignored.

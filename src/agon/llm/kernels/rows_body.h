@@ -137,6 +137,7 @@ struct Rows {
     }
     while (at + 1 < n && x[at] != *largest) ++at;
     *place = at;
+    if (sum == nullptr) return;
     // Lane sums of at most a few thousand numbers each in (0, 1] lose nothing that matters in float; the
     // lanes are folded in double.
     double total = 0;

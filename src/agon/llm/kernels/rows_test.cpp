@@ -299,6 +299,14 @@ Summary summarize(std::vector<float>& x, float cap) {
     EXPECT_EQ(0, std::memcmp(&first.largest, &s.largest, sizeof(float))) << level.name;
     EXPECT_EQ(first.place, s.place) << level.name;
     EXPECT_EQ(0, std::memcmp(&first.sum, &s.sum, sizeof(double))) << level.name;
+    // Without a sum the rest is the same.
+    std::vector<float> again = x;
+    float largest = 0;
+    int place = -1;
+    level.table->summarize(again.data(), static_cast<int>(again.size()), cap, &largest, &place, nullptr);
+    EXPECT_TRUE(same_bits(capped, again)) << level.name;
+    EXPECT_EQ(0, std::memcmp(&first.largest, &largest, sizeof(float))) << level.name;
+    EXPECT_EQ(first.place, place) << level.name;
   }
   x = capped;
   return first;

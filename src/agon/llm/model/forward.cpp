@@ -93,7 +93,8 @@ std::unexpected<Error> no_output_matrix() {
 
 Status Forward::run(const Batch& batch, BatchResult& result) {
   const ModelConfig& config = weights_.config();
-  if (!config.causal && !(batch.logit_rows.empty() && batch.targets.empty())) return no_output_matrix();
+  const bool reads_out = !(batch.logit_rows.empty() && batch.best_rows.empty() && batch.targets.empty());
+  if (!config.causal && reads_out) return no_output_matrix();
   std::vector<int> starts;
   int total = 0;
   for (std::size_t i = 0; i < batch.segments.size(); ++i) {
@@ -114,6 +115,7 @@ Status Forward::run(const Batch& batch, BatchResult& result) {
               (batch.hidden_layers.front() >= 0 && batch.hidden_layers.back() <= layers)));
   result.logits.resize(stops ? 0 : batch.logit_rows.size() * wide(config.vocabulary));
   result.log_totals.resize(stops ? 0 : batch.logit_rows.size());
+  result.best.assign(stops ? 0 : batch.best_rows.size(), -1);
   result.scores.assign(stops ? 0 : batch.targets.size(), {});
   result.hidden.resize(batch.hidden_layers.size() * wide(total) * wide(embedding_));
   target_logits_.assign(batch.targets.size(), 0.0F);
@@ -141,8 +143,10 @@ Status Forward::run(const Batch& batch, BatchResult& result) {
       }
     }
     piece.tokens = std::span(batch.tokens).subspan(wide(first), wide(rows));
-    for (const int row : batch.logit_rows) {
-      if (row >= first && row < first + rows) piece.wanted.push_back(row - first);
+    for (const std::vector<int>* list : {&batch.logit_rows, &batch.best_rows}) {
+      for (const int row : *list) {
+        if (row >= first && row < first + rows) piece.wanted.push_back(row - first);
+      }
     }
     for (const Batch::Target& target : batch.targets) {
       if (target.row >= first && target.row < first + rows) piece.wanted.push_back(target.row - first);

@@ -41,6 +41,9 @@ struct Batch {
   std::vector<std::int32_t> tokens;
   std::vector<Segment> segments;
   std::vector<int> logit_rows;  ///< Rows whose logits are wanted, ascending.
+  /// Rows of which the most probable token is wanted, ascending: where that is all, the vocabulary is neither
+  /// summed up nor kept.
+  std::vector<int> best_rows;
   std::vector<Target> targets;  ///< Ascending by row; several for one row are welcome.
   /// If not negative: only this many layers are run, and the vocabulary is not touched.
   int stop_layer = -1;
@@ -60,6 +63,8 @@ struct BatchResult {
   /// As logit_rows: log(sum(exp(logits))), so that logit - log_total is what a target's logprob would be. NaN
   /// where the hidden state or the logits left the range of floats: then nothing is to be made of the row.
   std::vector<double> log_totals;
+  /// As best_rows: the token of the largest logit, the lowest of equals; -1 where log_totals would be NaN.
+  std::vector<std::int32_t> best;
   std::vector<TargetScore> scores;  ///< As targets.
   /// hidden_layers.size() * rows * E: what the residual stream holds after those layers, before the final
   /// norm; NaN where nothing is to be made of the row.

@@ -49,11 +49,15 @@ void Forward::read_out(Member& member, const Piece& piece, Stream& stream, const
     auto logit = std::ranges::lower_bound(batch.logit_rows, piece.first_row);
     auto target = std::ranges::lower_bound(batch.targets, piece.first_row, {}, &Batch::Target::row);
     for (int i = 0; i < wanted; ++i) {
+      const int row = piece.first_row + piece.wanted[wide(i)];
+      const bool keeps = logit != batch.logit_rows.end() && *logit == row;
+      const bool scores = target != batch.targets.end() && target->row == row;
       float* logits = strip + wide(i) * kChunk;
       ChunkSummary& summary = summaries_[wide(i) * wide(chunks) + wide(chunk)];
       const int padded = (words + kPanelRows - 1) / kPanelRows * kPanelRows;
       const auto summarize = [&](float capped_at) {
-        kernels_.summarize(logits, padded, capped_at, &summary.largest, &summary.place, &summary.sum);
+        kernels_.summarize(logits, padded, capped_at, &summary.largest, &summary.place,
+                           keeps || scores ? &summary.sum : nullptr);
       };
       // Words that are not there must not count: the last panel is filled up with zeros. Capped, they would
       // be no more than the cap below zero, so they are put out after that.
@@ -62,8 +66,7 @@ void Forward::read_out(Member& member, const Piece& piece, Stream& stream, const
         std::fill(logits + words, logits + padded, -INFINITY);
         summarize(0);
       }
-      const int row = piece.first_row + piece.wanted[wide(i)];
-      if (logit != batch.logit_rows.end() && *logit == row) {
+      if (keeps) {
         std::copy_n(logits, words,
                     result.logits.begin() + (logit - batch.logit_rows.begin()) * config.vocabulary + first);
         ++logit;
@@ -83,6 +86,7 @@ void Forward::merge_scores(const Piece& piece, const Batch& batch, BatchResult& 
   if (wanted == 0) return;
   const std::size_t chunks = summaries_.size() / wanted;
   auto logit = std::ranges::lower_bound(batch.logit_rows, piece.first_row);
+  auto best_row = std::ranges::lower_bound(batch.best_rows, piece.first_row);
   auto target = std::ranges::lower_bound(batch.targets, piece.first_row, {}, &Batch::Target::row);
   for (std::size_t i = 0; i < wanted; ++i) {
     const ChunkSummary* parts = summaries_.data() + i * chunks;
@@ -94,15 +98,23 @@ void Forward::merge_scores(const Piece& piece, const Batch& batch, BatchResult& 
         best = c;
       }
     }
+    // The largest is not finite where there is no number among the logits, or an infinite one.
+    const bool lost = lost_rows_[wide(piece.wanted[i])] != 0 || !std::isfinite(largest);
+    const auto top = static_cast<std::int32_t>(best) * kChunk + parts[best].place;
+    const int row = piece.first_row + piece.wanted[i];
+    if (best_row != batch.best_rows.end() && *best_row == row) {
+      if (!lost) result.best[static_cast<std::size_t>(best_row - batch.best_rows.begin())] = top;
+      ++best_row;
+    }
+    const bool summed = (logit != batch.logit_rows.end() && *logit == row) ||
+                        (target != batch.targets.end() && target->row == row);
+    if (!summed) continue;
     double sum = 0;
     for (std::size_t c = 0; c < chunks; ++c) {
       sum += parts[c].sum * std::exp(static_cast<double>(parts[c].largest) - static_cast<double>(largest));
     }
-    double log_total = static_cast<double>(largest) + std::log(sum);
-    const bool lost = lost_rows_[wide(piece.wanted[i])] != 0;
-    if (lost || !std::isfinite(log_total)) log_total = std::numeric_limits<double>::quiet_NaN();
-    const auto top = static_cast<std::int32_t>(best) * kChunk + parts[best].place;
-    const int row = piece.first_row + piece.wanted[i];
+    const double log_total =
+        lost ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(largest) + std::log(sum);
     if (logit != batch.logit_rows.end() && *logit == row) {
       result.log_totals[static_cast<std::size_t>(logit - batch.logit_rows.begin())] = log_total;
       ++logit;

@@ -319,6 +319,46 @@ TEST_P(EachModel, ScoresAreThoseOfTheLogits) {
   EXPECT_EQ(result.scores[1].logprob, answers.scores[19 * 3 + 1].logprob);
 }
 
+TEST_P(EachModel, TheBestTokenIsThatOfTheLogitsWhateverElseIsAsked) {
+  const Tokens tokens = random_tokens(90, 5);
+  Pass whole(weights(), 2);
+  const Answers answers = whole.read(whole.cache.open(), tokens);
+  const auto vocabulary = wide(whole.forward.config().vocabulary);
+  std::vector<std::int32_t> expected;
+  for (std::size_t row = 0; row < tokens.size(); ++row) {
+    const float* logits = answers.logits.data() + row * vocabulary;
+    expected.push_back(static_cast<std::int32_t>(std::max_element(logits, logits + vocabulary) - logits));
+  }
+  // Beside logits and scores of other rows and of the same ones, in pieces of 32 rows.
+  Pass pass(weights(), 2, {.max_rows = 32});
+  Batch batch;
+  batch.tokens = tokens;
+  batch.segments = {{pass.cache.open(), 90}};
+  for (int row = 0; row < 90; ++row) {
+    if (row % 2 == 0) batch.best_rows.push_back(row);
+    if (row % 3 == 0) batch.logit_rows.push_back(row);
+    if (row % 5 == 0) batch.targets.push_back({row, tokens[wide(row)]});
+  }
+  BatchResult result;
+  ASSERT_TRUE(pass.forward.run(batch, result));
+  ASSERT_EQ(result.best.size(), 45U);
+  for (std::size_t i = 0; i < 45; ++i) EXPECT_EQ(result.best[i], expected[2 * i]);
+  for (std::size_t i = 0; i < batch.logit_rows.size(); ++i)
+    EXPECT_EQ(0, std::memcmp(result.logits.data() + i * vocabulary,
+                             answers.logits.data() + 3 * i * vocabulary, vocabulary * sizeof(float)));
+  for (std::size_t i = 0; i < batch.targets.size(); ++i) {
+    EXPECT_EQ(result.scores[i].logprob, answers.scores[5 * i * 3].logprob);
+    EXPECT_EQ(result.scores[i].best, expected[5 * i]);
+  }
+  // Alone.
+  batch.logit_rows.clear();
+  batch.targets.clear();
+  batch.segments = {{pass.cache.open(), 90}};
+  ASSERT_TRUE(pass.forward.run(batch, result));
+  EXPECT_TRUE(result.logits.empty());
+  for (std::size_t i = 0; i < 45; ++i) EXPECT_EQ(result.best[i], expected[2 * i]);
+}
+
 /// Mean over positions of KL(truth || got).
 double divergence(const std::vector<double>& truth, const std::vector<float>& got, std::size_t vocabulary) {
   const auto log_total = [&](const auto* x) {

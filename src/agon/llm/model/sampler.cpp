@@ -38,6 +38,12 @@ Status in_range(bool holds, const char* name, double value, const char* expected
 
 }  // namespace
 
+bool SamplerOptions::takes_best() const {
+  const bool repeats = repetition_penalty != 1.0 && repeat_last != 0;
+  return temperature == 0 && !repeats && frequency_penalty == 0 && presence_penalty == 0 &&
+         logit_bias.empty();
+}
+
 Status SamplerOptions::check() const {
   AGON_TRY(in_range(temperature >= 0 && temperature <= 1e6, "temperature", temperature, "0 to 1e6"));
   AGON_TRY(in_range(top_k >= 0, "top-k", top_k, "0 or more"));

@@ -48,6 +48,8 @@ struct SamplerOptions {
   std::vector<LogitBias> logit_bias = {};  ///< Each token once, biases in [-100, 100].
   std::uint64_t seed = 0;
 
+  /// The token is always the one of the largest logit: nothing is added to any, nothing drawn.
+  [[nodiscard]] bool takes_best() const;
   /// Names the first option that is out of range.
   [[nodiscard]] Status check() const;
 };

@@ -43,6 +43,17 @@ TEST(Sampler, GreedyTakesTheLowestOfEquals) {
   EXPECT_EQ(sampler.sample(std::vector<float>{-0.0F, 0.0F}), 0);
 }
 
+TEST(Sampler, TheBestIsTakenWhereNothingIsAddedOrDrawn) {
+  EXPECT_TRUE(SamplerOptions{}.takes_best());
+  EXPECT_TRUE((SamplerOptions{.top_k = 5, .top_p = 0.5, .min_p = 0.1, .seed = 3}.takes_best()));
+  EXPECT_TRUE((SamplerOptions{.repetition_penalty = 1.3, .repeat_last = 0}.takes_best()));
+  EXPECT_FALSE(SamplerOptions{.temperature = 0.1}.takes_best());
+  EXPECT_FALSE(SamplerOptions{.repetition_penalty = 1.3}.takes_best());
+  EXPECT_FALSE(SamplerOptions{.frequency_penalty = -1}.takes_best());
+  EXPECT_FALSE(SamplerOptions{.presence_penalty = 1}.takes_best());
+  EXPECT_FALSE((SamplerOptions{.logit_bias = {{.token = 3, .bias = 1}}}.takes_best()));
+}
+
 TEST(Sampler, TemperatureIsTheSoftmaxOfDividedLogits) {
   const std::vector<float> logits = logs({0.5, 0.3, 0.2});
   auto at = distribution({.temperature = 1.0}, logits);
