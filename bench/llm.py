@@ -6,6 +6,8 @@ program; the share is of what this machine can do at most (products of bytes or 
 for generation), as `agon bench-model` measures it in the same round.
 """
 
+import csv
+import gzip
 import importlib.util
 import json
 import os
@@ -176,11 +178,32 @@ def speed(options, agon, build, work, table):
     for what, share in (("prompt", "share_of_products"), ("generation", "share_of_bandwidth")):
         entry, _ = exact.best(what)
         rates.row(f"{small}, --precision exact, {what}", entry["tokens_per_second"], 0, entry[share])
+    greedy_text(rates, agon, models[small], small, threads, options.quick)
     if not options.quick:
         on_avx2(rates, build, python, models, threads, sizes, rounds, repeats, agon)
     profiles(starts)
     start_up(table, starts, options.quick)
     packed_start(table, agon, work, starts, threads, options.quick)
+
+
+def greedy_text(rates, agon, path, name, threads, quick):
+    """Answers to prompts of votes, with guesses of what is said again and without: the same text, in turns."""
+    with gzip.open(ROOT / "data/votes/lmsys_arena_1500.csv.gz", "rt", encoding="utf-8", newline="") as votes:
+        prompts = [json.loads(row["prompt"])[0] for row in csv.DictReader(votes)][::750 if quick else 60]
+    tokens, seconds, passes = 0, [0.0, 0.0], 0
+    for prompt in prompts:
+        words = [agon, "generate", "-m", path, prompt[:1500], "--json", "--max-tokens", 16 if quick else 200, "--threads", threads]
+        # The tiny models' vocabulary has no template.
+        words += ["--raw"] if quick else []
+        runs = [output(words), output([*words, "--no-lookahead"])]
+        if runs[0]["tokens"] != runs[1]["tokens"]:
+            rates.table.missed.append(f"{name}: the text of {prompt[:40]!r} is another with guesses")
+        tokens += len(runs[0]["tokens"])
+        passes += max(1, runs[0]["passes"])
+        for which, run in enumerate(runs):
+            seconds[which] += len(run["tokens"]) / run["tokens_per_second"] if run["tokens_per_second"] else 0
+    rates.row(f"{name}, {len(prompts)} answers, greedy", tokens / seconds[0], 0, None, None, seconds[1] / seconds[0])
+    rates.row(f"  token by token ({tokens / passes:.2f} a pass above)", tokens / seconds[1])
 
 
 def profiles(models):

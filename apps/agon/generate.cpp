@@ -25,7 +25,7 @@ struct GenerateCommand {
   std::string prompt, file, system, output = "-";
   std::vector<std::string> choices;
   std::string json_schema, regex;
-  bool raw = false, json = false, json_object = false;
+  bool raw = false, json = false, json_object = false, no_lookahead = false;
 };
 
 std::string dumped(const ordered_json& json) {
@@ -99,6 +99,7 @@ Result<std::shared_ptr<const llm::Constraint>> constraint(const llm::Engine& eng
 Result<std::string> generate(llm::Engine& engine, const GenerateCommand& c, const std::string& prompt) {
   llm::GenerationOptions options = c.sampling.generation();
   AGON_ASSIGN(options.constraint, constraint(engine, c));
+  options.lookahead = !c.no_lookahead;
   std::vector<llm::Token> tokens;
   if (c.raw) {
     tokens = engine.tokenizer().encode(prompt);
@@ -142,6 +143,7 @@ Result<std::string> generate(llm::Engine& engine, const GenerateCommand& c, cons
                  {"prompt_tokens", result.prompt_tokens},
                  {"cut_tokens", result.cut_tokens},
                  {"tokens", tokens_json(engine, result.tokens)},
+                 {"passes", result.passes},
                  {"seed", c.sampling.sampler.seed},
                  {"prompt_seconds", result.prompt_seconds},
                  {"tokens_per_second", result.seconds > 0 ? drawn / result.seconds : 0.0}});
@@ -255,12 +257,15 @@ void add_generate_command(CLI::App& app, int& exit_code) {
       ->type_name("OUT")
       ->capture_default_str();
   generate->add_flag("--json", c->json, "Print tokens, reason of the end and speed, or all choices, as JSON");
+  generate->add_flag("--no-lookahead", c->no_lookahead,
+                     "Make greedy text token by token, without guesses of what it says again: the same text");
   add_sampling_options(*generate, c->sampling, 0.0);
   add_llm_options(*generate, c->llm);
   add_remote_options(*generate, c->remote);
   add_quiet_option(*generate, c->llm);
   generate->callback([c, generate, &exit_code] {
-    std::vector<std::string> local = local_options({"--truncate", "--regex", "--repeat-last"});
+    std::vector<std::string> local =
+        local_options({"--truncate", "--regex", "--repeat-last", "--no-lookahead"});
     // The answers' own probabilities choose.
     if (!c->choices.empty()) local.insert(local.end(), {"--temperature", "--seed"});
     Status status = check_remote_call(*generate, c->llm.model, local);

@@ -29,11 +29,6 @@ std::vector<Token> keep_end(std::span<const Token> prompt, std::size_t keep, Tok
   return result;
 }
 
-// Asks for what the next token is drawn from; `best`: for that token itself.
-void ask_for_next(Batch& batch, bool best) {
-  (best ? batch.best_rows : batch.logit_rows) = {static_cast<int>(batch.tokens.size()) - 1};
-}
-
 }  // namespace
 
 std::string_view stop_reason_name(StopReason reason) {
@@ -106,6 +101,9 @@ Result<bool> Session::read(std::span<const Token> prompt, const TextSink& sink, 
   cache_->truncate(sequence_, static_cast<int>(reused));
   tokens_.resize(reused);
   read_ = reused;
+  lookahead_ = {};
+  guessed_.clear();
+  right_ = 0;
   result.reused_tokens = reused;
   const auto step = static_cast<std::size_t>(engine_->options().max_rows);
   while (tokens_.size() < prompt.size()) {
@@ -114,12 +112,43 @@ Result<bool> Session::read(std::span<const Token> prompt, const TextSink& sink, 
     Batch batch;
     batch.tokens.assign(piece.begin(), piece.end());
     batch.segments = {{sequence_, static_cast<int>(piece.size())}};
-    if (tokens_.size() + piece.size() == prompt.size()) ask_for_next(batch, best);
+    if (tokens_.size() + piece.size() == prompt.size())
+      (best ? batch.best_rows : batch.logit_rows) = {static_cast<int>(piece.size()) - 1};
     AGON_TRY(forward_->run(batch, result_));
     tokens_.insert(tokens_.end(), piece.begin(), piece.end());
     read_ = tokens_.size();
   }
   return true;
+}
+
+// Brings the sequence to `token` and makes what the next one is drawn from; `more` may come yet. Where the
+// best tokens are all that is wanted the model also says what would follow guessed ones: a right guess spares
+// a pass, a wrong one is taken back.
+Status Session::go_on(Token token, bool best, std::size_t more, Generation& result) {
+  if (right_ < guessed_.size() && guessed_[right_] == token) {
+    ++right_;
+    tokens_.push_back(token);
+    return {};
+  }
+  Batch step;
+  step.tokens = {token};
+  if (best) {
+    lookahead_.learn(right_);
+    const std::span<const Token> guess = lookahead_.guess(tokens_, token, more > 0 ? more - 1 : 0);
+    guessed_.assign(guess.begin(), guess.end());
+    right_ = 0;
+    step.tokens.insert(step.tokens.end(), guess.begin(), guess.end());
+    for (std::size_t row = 0; row < step.tokens.size(); ++row)
+      step.best_rows.push_back(static_cast<int>(row));
+    cache_->truncate(sequence_, static_cast<int>(tokens_.size()));
+  } else {
+    step.logit_rows = {0};
+  }
+  step.segments = {{sequence_, static_cast<int>(step.tokens.size()), true}};
+  AGON_TRY(forward_->run(step, result_));
+  ++result.passes;
+  tokens_.push_back(token);
+  return {};
 }
 
 Result<Generation> Session::generate(std::span<const Token> prompt, const GenerationOptions& options,
@@ -175,9 +204,9 @@ Result<Generation> Session::generate(std::span<const Token> prompt, const Genera
       result.reason = StopReason::kEnd;
       break;
     }
-    const bool finite = best ? result_.best.front() >= 0 : std::isfinite(result_.log_totals.front());
+    const bool finite = best ? result_.best[right_] >= 0 : std::isfinite(result_.log_totals.front());
     if (!finite) return not_finite(engine_->file().path());
-    const Token token = best          ? result_.best.front()
+    const Token token = best          ? result_.best[right_]
                         : constrained ? sampler.sample(result_.logits, constrained->allowed())
                                       : sampler.sample(result_.logits);
     if (std::ranges::binary_search(special.end_of_generation, token)) {
@@ -208,12 +237,10 @@ Result<Generation> Session::generate(std::span<const Token> prompt, const Genera
       result.reason = StopReason::kContext;
       break;
     }
-    Batch step;
-    step.tokens = {token};
-    step.segments = {{sequence_, 1, true}};
-    ask_for_next(step, best);
-    AGON_TRY(forward_->run(step, result_));
-    tokens_.push_back(token);
+    std::size_t more = room - tokens_.size();
+    if (options.max_tokens > 0)
+      more = std::min(more, static_cast<std::size_t>(options.max_tokens) - result.tokens.size());
+    AGON_TRY(go_on(token, best, options.lookahead ? more : 0, result));
   }
   std::string rest = filter.push(characters.flush());
   rest += filter.flush();

@@ -12,6 +12,7 @@
 #include "agon/base/error.h"
 #include "agon/llm/constrain/constraint.h"
 #include "agon/llm/engine/engine.h"
+#include "agon/llm/engine/lookahead.h"
 #include "agon/llm/engine/scoring.h"
 #include "agon/llm/model/sampler.h"
 
@@ -22,6 +23,9 @@ struct GenerationOptions {
   std::vector<std::string> stop = {};  ///< Texts that end the answer; they are not part of it.
   int max_tokens = 0;                  ///< 0: until the context is full.
   bool truncate = false;               ///< Cut too long a prompt at its front in place of refusing it.
+  /// Where the text is greedy (SamplerOptions::takes_best, no constraint), let one pass of the model check
+  /// guesses of several tokens (lookahead.h). Changes nothing but the time.
+  bool lookahead = true;
   /// What the text may be; none: anything. Made with the engine's tokenizer. The text is then byte for byte
   /// one of the constraint's, or the beginning of one where a limit or a stop string cuts it; it ends, by
   /// kEnd, as soon as nothing can follow.
@@ -39,8 +43,9 @@ struct Generation {
   std::size_t prompt_tokens = 0;
   std::size_t reused_tokens = 0;  ///< Of the prompt, found in the cache.
   std::size_t cut_tokens = 0;     ///< Taken off its front by `truncate`.
-  double prompt_seconds = 0;      ///< Until the first logits.
-  double seconds = 0;             ///< From then on.
+  std::size_t passes = 0;     ///< Of the model, for all tokens but the first; fewer where guesses were right.
+  double prompt_seconds = 0;  ///< Until the first logits.
+  double seconds = 0;         ///< From then on.
 };
 
 /// Takes the next piece of text, whole characters only; false ends the generation. Also called with an empty
@@ -64,6 +69,7 @@ class Session {
   Session(Engine& engine, std::unique_ptr<KvCache> cache);
   [[nodiscard]] Result<bool> read(std::span<const Token> prompt, const TextSink& sink, bool best,
                                   Generation& result);
+  [[nodiscard]] Status go_on(Token token, bool best, std::size_t more, Generation& result);
 
   Engine* engine_;
   std::unique_ptr<KvCache> cache_;
@@ -73,6 +79,9 @@ class Session {
   std::vector<Token> tokens_;  // that the sequence holds
   std::size_t read_ = 0;       // of them, from the start, as part of prompts
   BatchResult result_;
+  Lookahead lookahead_;
+  std::vector<Token> guessed_;  // what the latest pass read behind its first token
+  std::size_t right_ = 0;       // of these, from the start, are part of the text
 };
 
 /// Looks for stop strings in a text that comes in pieces, and holds back what may yet become one.

@@ -117,15 +117,61 @@ TEST_F(Stories, StreamsExactlyTheTextInWholeCharacters) {
             engine->tokenizer().decode(result.tokens).insert(0, result.text[0] == ' ' ? " " : ""));
 }
 
-// Greedy text asks the model for its best token alone; a bias of 0 makes it look at all logits.
-TEST_F(Stories, GreedyTextIsThatOfAllLogits) {
+// Greedy text asks the model for its best tokens alone, of guessed ones too; with a bias of 0 it is made
+// token by token from all logits.
+TEST_F(Stories, GreedyTextIsThatOfAllLogitsTokenByToken) {
+  const std::string lines =
+      "Tom has a red ball. Lily has a blue ball. Tom has a red ball. Lily has a blue ball. Tom has";
+  for (const int threads : {1, 2}) {
+    for (const bool exact : {false, true}) {
+      const auto engine = open_stories({.threads = threads, .exact = exact});
+      auto session = Session::create(*engine).value();
+      for (const std::string& begin : {lines, std::string("Lily and Tom"), lines + " a", std::string()}) {
+        for (const int most : {1, 2, 9, 100}) {
+          GenerationOptions options;
+          options.max_tokens = most;
+          // In one session, so that what was guessed wrong before must leave no trace.
+          const auto best = session.generate(prompt(*engine, begin), options);
+          ASSERT_TRUE(best);
+          options.lookahead = false;
+          const Generation one_by_one = run(*engine, begin, options);
+          EXPECT_EQ(one_by_one.tokens, best->tokens);
+          options.sampler.logit_bias = {{.token = 5, .bias = 0}};
+          ASSERT_FALSE(options.sampler.takes_best());
+          const Generation slow = run(*engine, begin, options);
+          EXPECT_EQ(one_by_one.passes, slow.passes);
+          EXPECT_EQ(slow.tokens, best->tokens) << begin << " " << most;
+          EXPECT_EQ(slow.text, best->text);
+          EXPECT_EQ(slow.reason, best->reason);
+          EXPECT_EQ(slow.passes + 1,
+                    std::max<std::size_t>(slow.tokens.size(), 1) + (slow.reason == StopReason::kEnd));
+          EXPECT_LE(best->passes, slow.passes);
+          if (begin == lines && most == 100) {
+            EXPECT_LT(best->passes, slow.passes);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_F(Stories, AStopStringWithinAGuessEndsTheText) {
   const auto engine = open_stories();
+  const std::string lines =
+      "Tom has a red ball. Lily has a blue ball. Tom has a red ball. Lily has a blue ball. Tom";
   GenerationOptions options;
-  options.max_tokens = 120;
-  const Generation best = run(*engine, "Lily and Tom", options);
-  options.sampler.logit_bias = {{.token = 5, .bias = 0}};
-  ASSERT_FALSE(options.sampler.takes_best());
-  EXPECT_EQ(run(*engine, "Lily and Tom", options).tokens, best.tokens);
+  options.max_tokens = 60;
+  const Generation whole = run(*engine, lines, options);
+  auto session = Session::create(*engine).value();
+  for (std::size_t begin = 0; begin + 3 < std::min<std::size_t>(whole.text.size(), 60); begin += 2) {
+    options.stop = {whole.text.substr(begin, 3)};
+    const auto cut = session.generate(prompt(*engine, lines), options);
+    ASSERT_TRUE(cut);
+    EXPECT_EQ(cut->text, whole.text.substr(0, whole.text.find(options.stop[0])));
+    EXPECT_EQ(cut->reason, StopReason::kStopString);
+  }
+  options.stop.clear();
+  EXPECT_EQ(session.generate(prompt(*engine, lines), options)->tokens, whole.tokens);
 }
 
 TEST_F(Stories, SameSeedSameBytesOnAnyThreadsAndAfterAnything) {

@@ -71,7 +71,8 @@ class Runs {
     return seconds;
   }
 
-  // One generation after `start`, of all sequences together.
+  // One generation after `start`, of all sequences together, token by token: nothing is guessed
+  // (lookahead.h).
   Result<double> generation(std::span<const std::vector<Token>> starts) {
     Batch batch;
     batch.stop_layer = options_.layers;
