@@ -70,7 +70,8 @@ TEST(Lookahead, AgreesWithTheDefinition) {
     Tokens expected;
     for (std::size_t place = whole.size() - 1; place-- > 2 && expected.empty();) {
       bool same = true;
-      for (std::size_t back = 0; back < 3; ++back) same = same && whole[place - back] == whole[whole.size() - 1 - back];
+      for (std::size_t back = 0; back < 3; ++back)
+        same = same && whole[place - back] == whole[whole.size() - 1 - back];
       if (!same) continue;
       Tokens longer = whole;
       for (std::size_t i = 1; i <= 2; ++i) {

@@ -7,9 +7,10 @@
 //   while (auto event = ticket->next(1s)) ...            // PromptDone, TokenEvent..., Finished
 //
 // One thread runs steps. A step is one pass of the model over the next token of every running generation and
-// at most `prompt_budget` tokens of prompts, so that a long prompt stalls nobody. What a request gets depends
-// on nothing but the request: the same seed gives the same bytes, whatever else runs and whatever lies in the
-// cache, because every number of a pass is one fixed chain of operations (model/forward.h).
+// at most `prompt_budget` tokens of prompts, so that a long prompt stalls nobody; greedy generations that run
+// alone, or as one of two, read guesses of what they say again along (lookahead.h). What a request gets
+// depends on nothing but the request: the same seed gives the same bytes, whatever else runs and whatever
+// lies in the cache, because every number of a pass is one fixed chain of operations (model/forward.h).
 //
 // Admission is round robin over clients, and so is the budget for prompts. A request that shares a prefix
 // with one whose prompt is being read waits for it and goes on from there. What finished requests have read

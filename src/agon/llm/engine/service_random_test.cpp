@@ -45,6 +45,10 @@ ServiceRequest random_request(const Engine& engine, Random& random) {
   if (chance(3)) sampler.frequency_penalty = 0.7;
   if (chance(3)) sampler.presence_penalty = -0.4;
   if (chance(3)) sampler.logit_bias = {{300, 4.0}, {301, -100}};
+  if (chance(4)) {  // what may be guessed ahead
+    sampler = {};
+    request.top_logprobs = -1;
+  }
   if (chance(4)) request.stop = {"e t", "."};
   return request;
 }

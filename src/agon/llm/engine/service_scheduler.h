@@ -86,6 +86,7 @@ class Service::Scheduler {
   void run_text();
   void run_embeddings();
   void draw(const Batch& batch, const std::vector<Share>& shares, std::vector<ServiceTask::Draw>& draws);
+  void after_best(ServiceTask& task, int from, std::span<const std::int32_t> best);
   void after_rows(ServiceTask& task, int from, std::optional<ServiceTask::Draw> draw);
   void finish(ServiceTask& task, FinishReason reason, std::string message = {});
   void remove_finished();

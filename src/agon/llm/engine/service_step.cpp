@@ -11,6 +11,9 @@ namespace {
 constexpr int kGrain = kPageTokens;  // tokens of a prompt that are granted at a time
 // Logits of prompt rows, where more than the best alternative is wanted, that a step may make.
 constexpr std::size_t kLogitBytes = std::size_t{64} << 20U;
+// Up to so many requests that run, those that take the most probable tokens read guessed ones along: with few
+// rows a step takes the time of the memory, which more rows do not lengthen by much.
+constexpr std::size_t kGuessers = 2;
 
 }  // namespace
 
@@ -56,7 +59,13 @@ void Service::Scheduler::grant() {
   for (const TaskPtr& task : running_) {
     const int pending = pending_of(*task);
     task->granted = pending == 1 ? 1 : 0;
-    if (pending == 1) continue;
+    task->guess = {};
+    if (pending == 1) {
+      const bool steps = length(*task) >= task->prompt_end;
+      if (steps && running_.size() <= kGuessers && task->takes_best())
+        task->guess_ahead(static_cast<int>(Lookahead::kMost));
+      continue;
+    }
     auto reader = std::ranges::find(readers, task->client, &Reader::client);
     if (reader == readers.end()) reader = readers.insert(readers.end(), Reader{task->client, {}, 0});
     reader->tasks.push_back(task.get());
@@ -95,16 +104,20 @@ void Service::Scheduler::grant() {
 void Service::Scheduler::claim_pages() {
   int claimed = 0;
   for (std::size_t i = 0; i < running_.size(); ++i) {
-    const ServiceTask& task = *running_[i];
+    ServiceTask& task = *running_[i];
     while (true) {
       // Asked for again each time: a page that a kept prefix, or a request that gave its pages back, no
       // longer shares need not be copied.
-      const int needed = cache_.pages_for(task.sequence, task.granted);
+      const int needed = cache_.pages_for(task.sequence, task.rows());
       if (prefixes_.make_room(claimed + needed)) {
         claimed += needed;
         break;
       }
-      if (cache_.pages_for(task.sequence, task.granted) < needed) continue;
+      if (cache_.pages_for(task.sequence, task.rows()) < needed) continue;
+      if (!task.guess.empty()) {  // nobody makes room for guesses
+        task.guess = {};
+        continue;
+      }
       AGON_CHECK(running_.size() > 1);
       const bool itself = running_.size() - 1 == i;
       give_back(running_.size() - 1);
@@ -145,9 +158,13 @@ void Service::Scheduler::run_text() {
     const auto tokens = std::span(task.tokens)
                             .subspan(static_cast<std::size_t>(from), static_cast<std::size_t>(task.granted));
     batch.tokens.insert(batch.tokens.end(), tokens.begin(), tokens.end());
-    batch.segments.push_back({task.sequence, task.granted, step});
+    batch.segments.push_back({task.sequence, task.rows(), step});
     const std::size_t first_logit = batch.logit_rows.size();
     task.want(batch, row, from, task.granted);
+    for (const Token token : task.guess) {
+      batch.best_rows.push_back(static_cast<int>(batch.tokens.size()));
+      batch.tokens.push_back(token);
+    }
     shares.push_back({&task, from, row, first_logit, batch.logit_rows.size()});
   };
   // Those of a kind side by side, as they go through the layers together.
@@ -167,12 +184,29 @@ void Service::Scheduler::run_text() {
   for (const Share& share : shares) {
     ServiceTask& task = *share.task;
     task.read_scores(result_, score, share.from, task.granted);
-    std::optional<ServiceTask::Draw> drawn;
-    if (task.draws(share.from, task.granted))
-      drawn = task.takes_best() ? ServiceTask::draw(result_.best[best++])
-                                : std::move(draws_[share.logit_end - 1]);
-    after_rows(task, share.from, std::move(drawn));
+    if (!task.draws(share.from, task.granted)) {
+      after_rows(task, share.from, std::nullopt);
+    } else if (!task.takes_best()) {
+      after_rows(task, share.from, std::move(draws_[share.logit_end - 1]));
+    } else {
+      const auto its = std::span<const std::int32_t>(result_.best).subspan(best, 1 + task.guess.size());
+      best += its.size();
+      after_best(task, share.from, its);
+    }
   }
+}
+
+// `best`: after its last granted token and after each guessed one. As many tokens are new as were guessed
+// right, and one more.
+void Service::Scheduler::after_best(ServiceTask& task, int from, std::span<const std::int32_t> best) {
+  std::size_t right = 0;
+  if (!task.guess.empty()) {
+    right = task.right_guesses(best);
+    cache_.truncate(task.sequence, from + task.granted + static_cast<int>(right));
+  }
+  after_rows(task, from, ServiceTask::draw(best[0]));
+  for (std::size_t i = 1; i <= right && !task.finished; ++i)
+    after_rows(task, from + static_cast<int>(i), ServiceTask::draw(best[i]));
 }
 
 // Draws of all generations, and alternatives of prompt tokens: the vocabulary is long enough that the team

@@ -111,6 +111,17 @@ int ServiceTask::to_come(int ahead) const {
   return std::clamp(left, 0, ahead);
 }
 
+void ServiceTask::guess_ahead(int most) {
+  const auto text = std::span<const Token>(tokens);
+  guess = lookahead_.guess(text.first(text.size() - 1), text.back(), wide(to_come(most)));
+}
+
+std::size_t ServiceTask::right_guesses(std::span<const std::int32_t> best) {
+  const auto right = static_cast<std::size_t>(std::ranges::mismatch(guess, best).in1 - guess.begin());
+  lookahead_.learn(right);
+  return right;
+}
+
 void ServiceTask::make_room_for_scores() {
   if (!wants_scores()) return;
   // What is drawn later has none: of a task that comes back only the tokens of its request count.

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "agon/llm/engine/generation.h"
+#include "agon/llm/engine/lookahead.h"
 #include "agon/llm/engine/prefix_cache.h"
 #include "agon/llm/engine/service.h"
 #include "agon/llm/tokenizer/utf8_stream.h"
@@ -57,8 +58,11 @@ class ServiceTask {
   [[nodiscard]] std::span<const Token> reading() const {
     return std::span(tokens).first(static_cast<std::size_t>(end));
   }
-  /// Tokens that may yet come, at most `ahead` of them.
+  /// Tokens that may yet come behind the next one, at most `ahead` of them.
   [[nodiscard]] int to_come(int ahead) const;
+  /// Guesses at most `most` tokens to be read behind the last one. Only where it takes the most probable
+  /// tokens.
+  void guess_ahead(int most);
   /// Prefixes up to here may be taken from elsewhere: rows from there on have something to tell.
   [[nodiscard]] int reuse_limit() const { return shares() ? std::min(next_row, end - 1) : 0; }
   /// All layers are run, so that what is read serves others too.
@@ -92,6 +96,9 @@ class ServiceTask {
   };
   /// The next token is the most probable one, of which nothing else is told.
   [[nodiscard]] bool takes_best() const;
+  /// How many guessed tokens are what the model says, of which `best` has the most probable token after the
+  /// last of the text and after each of `guess`.
+  [[nodiscard]] std::size_t right_guesses(std::span<const std::int32_t> best);
   /// Draws the next token. May run beside other tasks' draws.
   [[nodiscard]] Draw draw(std::span<const float> logits, double log_total);
   /// The same where the task takes the most probable one; -1: the logits are not finite.
@@ -125,7 +132,10 @@ class ServiceTask {
   bool finished = false;
   bool waited_for = false;  // somebody wants to go on from its prompt
   int granted = 0;          // tokens in this step
-  double admitted_at = 0;   // seconds of the service's clock
+  /// Read in this step behind the granted ones: what the text may go on with.
+  std::span<const Token> guess;
+  [[nodiscard]] int rows() const { return granted + static_cast<int>(guess.size()); }
+  double admitted_at = 0;  // seconds of the service's clock
   Usage usage;
   std::vector<TokenScore> scores;  // by token; empty if none are wanted
   std::vector<std::vector<TokenLogprob>> tops;
@@ -137,6 +147,7 @@ class ServiceTask {
   std::optional<Sampler> sampler_;
   Utf8Stream characters_;
   std::optional<StopFilter> filter_;
+  Lookahead lookahead_;
   std::optional<ConstraintState> constraint_;
   bool at_start_ = false;  // the answer is the text's start
   std::vector<double> sums_;

@@ -185,6 +185,39 @@ TEST_F(ServiceTest, GreedyAnswersAreTheSameWhateverIsToldOfThem) {
   EXPECT_NE(got[2].drawn(), got[0].drawn());
 }
 
+// Alone a greedy answer reads guesses along, which are the text's own tokens or leave no trace.
+TEST_F(ServiceTest, GuessedTokensChangeNothingButTheTime) {
+  const std::string lines =
+      "Tom has a red ball. Lily has a blue ball. Tom has a red ball. Lily has a blue ball. Tom has";
+  const auto service = Service::create(*engine_, {.threaded = false}).value();
+  std::uint64_t before = 0;
+  for (const int most : {1, 2, 3, 60}) {
+    for (const std::string stop : {"", "ball", ". L"}) {
+      const GenerateRequest greedy{.prompt = encode(lines), .stop = {stop}, .max_tokens = most};
+      GenerateRequest slow = greedy;
+      slow.sampler.logit_bias = {{.token = 5, .bias = 0}};
+      const Outcome expected = run(*service, {slow})[0];
+      before = service->stats().steps;
+      const Outcome got = run(*service, {greedy})[0];
+      EXPECT_EQ(got.drawn(), expected.drawn());
+      EXPECT_EQ(got.text, expected.text);
+      EXPECT_EQ(got.finished.reason, expected.finished.reason);
+      EXPECT_EQ(got.finished.usage.generated_tokens, expected.finished.usage.generated_tokens);
+      if (most == 60 && stop.empty()) {
+        EXPECT_LT(service->stats().steps - before, 60U);
+      }
+      // Two at once, and what a prompt that goes on from the answer finds in the cache.
+      for (const Outcome& one : run(*service, {greedy, greedy})) EXPECT_EQ(one.drawn(), expected.drawn());
+      std::vector<Token> more = encode(lines);
+      for (const Token token : expected.drawn()) more.push_back(token);
+      GenerateRequest next{.prompt = more, .max_tokens = 12, .prompt_logprobs = 0};
+      const auto fresh = Service::create(*engine_, {.threaded = false}).value();
+      const Outcome again = run(*service, {next})[0], anew = run(*fresh, {next})[0];
+      EXPECT_EQ(again.drawn(), anew.drawn());
+    }
+  }
+}
+
 TEST_F(ServiceTest, PromptLogprobsAreTheSameWithOneAlternativeOrManyAndFromTheCache) {
   const auto service = Service::create(*engine_, {.threaded = false}).value();
   GenerateRequest request{.prompt = encode("Once upon a time, there was a little girl named Lily. She"),
