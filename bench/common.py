@@ -1,5 +1,7 @@
 """What the benchmarks share: measuring a process, peers in virtual environments, the table."""
 
+import csv
+import gzip
 import hashlib
 import os
 import subprocess
@@ -24,6 +26,12 @@ def measured(command):
     if process.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}\nended with {process.returncode}:\n{errors.decode(errors='replace')}")
     return seconds, usage.ru_maxrss / 1024
+
+
+def arena_votes():
+    """The rows of the Arena votes that come with the project, one after the other, by column."""
+    with gzip.open(ROOT / "data/votes/lmsys_arena_1500.csv.gz", "rt", encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)
 
 
 def peer_python(build, name="peer", pinned="requirements.txt", flags=""):

@@ -6,15 +6,13 @@ program; the share is of what this machine can do at most (products of bytes or 
 for generation), as `agon bench-model` measures it in the same round.
 """
 
-import csv
-import gzip
 import importlib.util
 import json
 import os
 import subprocess
 import sys
 
-from common import ROOT, measured, peer_python
+from common import ROOT, arena_votes, measured, peer_python
 
 PEER = "llama-cpp-python 0.3.36"
 # Its own code for tile registers, which it would compile for machines that have them, ends with SIGILL there: it loads
@@ -188,8 +186,7 @@ def speed(options, agon, build, work, table):
 
 def greedy_text(rates, agon, path, name, threads, quick):
     """Answers to prompts of votes, with guesses of what is said again and without: the same text, in turns."""
-    with gzip.open(ROOT / "data/votes/lmsys_arena_1500.csv.gz", "rt", encoding="utf-8", newline="") as votes:
-        prompts = [json.loads(row["prompt"])[0] for row in csv.DictReader(votes)][::750 if quick else 60]
+    prompts = [json.loads(row["prompt"])[0] for row in arena_votes()][::750 if quick else 60]
     tokens, seconds, passes = 0, [0.0, 0.0], 0
     for prompt in prompts:
         words = [agon, "generate", "-m", path, prompt[:1500], "--json", "--max-tokens", 16 if quick else 200, "--threads", threads]

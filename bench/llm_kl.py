@@ -8,17 +8,14 @@
 Needs llama-cpp-python and numpy.
 """
 import argparse
-import csv
-import gzip
 import json
 import struct
 import subprocess
 from pathlib import Path
 
 import numpy as np
+from common import arena_votes
 from llama_cpp import Llama
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def write_tokens(options):
@@ -26,20 +23,19 @@ def write_tokens(options):
     model = Llama(str(options.model), vocab_only=True, verbose=False)
     begin = [model.token_bos()] if model.metadata.get("tokenizer.ggml.add_bos_token", "true") == "true" else []
     windows, tokens = [], []
-    with gzip.open(ROOT / "data/votes/lmsys_arena_1500.csv.gz", "rt", encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            prompts, answers = json.loads(row["prompt"]), json.loads(row["response_a"])
-            text = "\n\n".join(part for pair in zip(prompts, answers) for part in pair if part) + "\n\n"
-            if sum(c > "\x7f" for c in text) > len(text) / 200:
-                continue  # another language
-            text = text[:1500].encode("utf-8", "replace")  # many texts rather than long ones
-            tokens += model.tokenize(text, add_bos=False)
-            while len(tokens) >= options.length - len(begin) and len(windows) < options.windows:
-                cut = options.length - len(begin)
-                windows.append(begin + tokens[:cut])
-                tokens = tokens[cut:]
-            if len(windows) == options.windows:
-                break
+    for row in arena_votes():
+        prompts, answers = json.loads(row["prompt"]), json.loads(row["response_a"])
+        text = "\n\n".join(part for pair in zip(prompts, answers) for part in pair if part) + "\n\n"
+        if sum(c > "\x7f" for c in text) > len(text) / 200:
+            continue  # another language
+        text = text[:1500].encode("utf-8", "replace")  # many texts rather than long ones
+        tokens += model.tokenize(text, add_bos=False)
+        while len(tokens) >= options.length - len(begin) and len(windows) < options.windows:
+            cut = options.length - len(begin)
+            windows.append(begin + tokens[:cut])
+            tokens = tokens[cut:]
+        if len(windows) == options.windows:
+            break
     options.out.write_text("\n".join(" ".join(map(str, window)) for window in windows) + "\n")
 
 

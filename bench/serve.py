@@ -221,7 +221,7 @@ def speed(options, agon, build, work, table):
             server = sides[1][1]
             server.load(1, 0, lambda draw: system, 1, requests=1)
             server.load(busy, seconds, shared, tokens).row(f"peer, {busy} clients, a shared prefix")
-    table.line(f"agon, {busy} clients over one, short answers", f"{seen[busy].rate / seen[1].rate:.2f} times", None, True)
+    table.line(f"agon, {busy} clients over one, short answers", f"{seen[busy].rate / seen[1].rate:.2f} times")
     table.line(f"agon, {busy} clients over one, as long as votes", f"{chats[busy].rate / chats[1].rate:.2f} times",
                "5 times or more" if full else None, chats[busy].rate >= 5 * chats[1].rate or not full)
     if not options.no_peer:

@@ -102,7 +102,7 @@ Result<bool> Session::read(std::span<const Token> prompt, const TextSink& sink, 
   tokens_.resize(reused);
   read_ = reused;
   lookahead_ = {};
-  guessed_.clear();
+  guess_ = {};
   right_ = 0;
   result.reused_tokens = reused;
   const auto step = static_cast<std::size_t>(engine_->options().max_rows);
@@ -121,11 +121,11 @@ Result<bool> Session::read(std::span<const Token> prompt, const TextSink& sink, 
   return true;
 }
 
-// Brings the sequence to `token` and makes what the next one is drawn from; `more` may come yet. Where the
-// best tokens are all that is wanted the model also says what would follow guessed ones: a right guess spares
-// a pass, a wrong one is taken back.
-Status Session::go_on(Token token, bool best, std::size_t more, Generation& result) {
-  if (right_ < guessed_.size() && guessed_[right_] == token) {
+// Brings the sequence to `token` and makes what the next one is drawn from. Where the best tokens are all
+// that is wanted the model also says what would follow guessed ones, `ahead` at most: a right guess spares a
+// pass, a wrong one is taken back.
+Status Session::go_on(Token token, bool best, std::size_t ahead, Generation& result) {
+  if (right_ < guess_.size() && guess_[right_] == token) {
     ++right_;
     tokens_.push_back(token);
     return {};
@@ -134,10 +134,9 @@ Status Session::go_on(Token token, bool best, std::size_t more, Generation& resu
   step.tokens = {token};
   if (best) {
     lookahead_.learn(right_);
-    const std::span<const Token> guess = lookahead_.guess(tokens_, token, more > 0 ? more - 1 : 0);
-    guessed_.assign(guess.begin(), guess.end());
+    guess_ = lookahead_.guess(tokens_, token, ahead);
     right_ = 0;
-    step.tokens.insert(step.tokens.end(), guess.begin(), guess.end());
+    step.tokens.insert(step.tokens.end(), guess_.begin(), guess_.end());
     for (std::size_t row = 0; row < step.tokens.size(); ++row)
       step.best_rows.push_back(static_cast<int>(row));
     cache_->truncate(sequence_, static_cast<int>(tokens_.size()));
@@ -240,7 +239,7 @@ Result<Generation> Session::generate(std::span<const Token> prompt, const Genera
     std::size_t more = room - tokens_.size();
     if (options.max_tokens > 0)
       more = std::min(more, static_cast<std::size_t>(options.max_tokens) - result.tokens.size());
-    AGON_TRY(go_on(token, best, options.lookahead ? more : 0, result));
+    AGON_TRY(go_on(token, best, options.lookahead ? more - 1 : 0, result));
   }
   std::string rest = filter.push(characters.flush());
   rest += filter.flush();

@@ -69,7 +69,7 @@ class Session {
   Session(Engine& engine, std::unique_ptr<KvCache> cache);
   [[nodiscard]] Result<bool> read(std::span<const Token> prompt, const TextSink& sink, bool best,
                                   Generation& result);
-  [[nodiscard]] Status go_on(Token token, bool best, std::size_t more, Generation& result);
+  [[nodiscard]] Status go_on(Token token, bool best, std::size_t ahead, Generation& result);
 
   Engine* engine_;
   std::unique_ptr<KvCache> cache_;
@@ -80,8 +80,8 @@ class Session {
   std::size_t read_ = 0;       // of them, from the start, as part of prompts
   BatchResult result_;
   Lookahead lookahead_;
-  std::vector<Token> guessed_;  // what the latest pass read behind its first token
-  std::size_t right_ = 0;       // of these, from the start, are part of the text
+  std::span<const Token> guess_;  // of lookahead_: what the latest pass read behind its first token
+  std::size_t right_ = 0;         // of these, from the start, are part of the text
 };
 
 /// Looks for stop strings in a text that comes in pieces, and holds back what may yet become one.

@@ -75,6 +75,8 @@ class Service::Scheduler {
 
   // Running (service_step.cpp).
   [[nodiscard]] int pending_of(const ServiceTask& task) const;
+  // Of its prompt nothing is left to read.
+  [[nodiscard]] bool is_stepping(const ServiceTask& task) const { return length(task) >= task.prompt_end; }
   // Up to here its tokens are what another's prompt would be.
   [[nodiscard]] int shared_end(const ServiceTask& task) const {
     return steps_differ_ ? task.prompt_end : task.end;

@@ -61,8 +61,7 @@ void Service::Scheduler::grant() {
     task->granted = pending == 1 ? 1 : 0;
     task->guess = {};
     if (pending == 1) {
-      const bool steps = length(*task) >= task->prompt_end;
-      if (steps && running_.size() <= kGuessers && task->takes_best())
+      if (is_stepping(*task) && running_.size() <= kGuessers && task->takes_best())
         task->guess_ahead(static_cast<int>(Lookahead::kMost));
       continue;
     }
@@ -170,8 +169,7 @@ void Service::Scheduler::run_text() {
   // Those of a kind side by side, as they go through the layers together.
   for (const bool step : {true, false}) {
     for (const TaskPtr& task : running_) {
-      const bool steps = length(*task) >= task->prompt_end;
-      if (!task->is_embedding() && task->granted > 0 && steps == step) add(*task, step);
+      if (!task->is_embedding() && task->granted > 0 && is_stepping(*task) == step) add(*task, step);
     }
   }
   if (shares.empty()) return;

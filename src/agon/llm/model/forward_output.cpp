@@ -106,16 +106,16 @@ void Forward::merge_scores(const Piece& piece, const Batch& batch, BatchResult& 
       if (!lost) result.best[static_cast<std::size_t>(best_row - batch.best_rows.begin())] = top;
       ++best_row;
     }
-    const bool summed = (logit != batch.logit_rows.end() && *logit == row) ||
-                        (target != batch.targets.end() && target->row == row);
-    if (!summed) continue;
+    const bool keeps = logit != batch.logit_rows.end() && *logit == row;
+    const bool scores = target != batch.targets.end() && target->row == row;
+    if (!keeps && !scores) continue;
     double sum = 0;
     for (std::size_t c = 0; c < chunks; ++c) {
       sum += parts[c].sum * std::exp(static_cast<double>(parts[c].largest) - static_cast<double>(largest));
     }
     const double log_total =
         lost ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(largest) + std::log(sum);
-    if (logit != batch.logit_rows.end() && *logit == row) {
+    if (keeps) {
       result.log_totals[static_cast<std::size_t>(logit - batch.logit_rows.begin())] = log_total;
       ++logit;
     }

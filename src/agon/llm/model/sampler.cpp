@@ -39,9 +39,7 @@ Status in_range(bool holds, const char* name, double value, const char* expected
 }  // namespace
 
 bool SamplerOptions::takes_best() const {
-  const bool repeats = repetition_penalty != 1.0 && repeat_last != 0;
-  return temperature == 0 && !repeats && frequency_penalty == 0 && presence_penalty == 0 &&
-         logit_bias.empty();
+  return temperature == 0 && !minds_repeats() && !minds_draws() && logit_bias.empty();
 }
 
 Status SamplerOptions::check() const {
@@ -72,11 +70,11 @@ Sampler::Sampler(const SamplerOptions& options) : options_(options), random_(opt
 
 void Sampler::accept(std::int32_t token) {
   accept_prompt(token);
-  if (options_.frequency_penalty != 0 || options_.presence_penalty != 0) ++drawn_[token];
+  if (options_.minds_draws()) ++drawn_[token];
 }
 
 void Sampler::accept_prompt(std::int32_t token) {
-  if (options_.repetition_penalty == 1.0 || options_.repeat_last == 0) return;
+  if (!options_.minds_repeats()) return;
   recent_.push_back(token);
   if (options_.repeat_last > 0 && recent_.size() > static_cast<std::size_t>(options_.repeat_last))
     recent_.pop_front();

@@ -50,6 +50,10 @@ struct SamplerOptions {
 
   /// The token is always the one of the largest logit: nothing is added to any, nothing drawn.
   [[nodiscard]] bool takes_best() const;
+  /// The repetition penalty changes logits of tokens that were said.
+  [[nodiscard]] bool minds_repeats() const { return repetition_penalty != 1.0 && repeat_last != 0; }
+  /// So do the penalties of what was drawn.
+  [[nodiscard]] bool minds_draws() const { return frequency_penalty != 0 || presence_penalty != 0; }
   /// Names the first option that is out of range.
   [[nodiscard]] Status check() const;
 };
