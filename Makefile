@@ -69,6 +69,15 @@ test-asan: ## every test with address and undefined-behaviour sanitizers (clang)
 	cmake --build --preset asan -j $(JOBS)
 	ctest --preset asan -j $(JOBS) $(CTEST_ARGS)
 
+# The program alone, and quick to compile, so that .ci/run can afford it. Leaks are left to test-asan: to look for them
+# takes rights that not every machine gives.
+.PHONY: test-load
+test-load: ## the server under load and attack, with the address sanitizer (clang)
+	$(call deps,build test dev)
+	cmake --preset load -DAGON_BUILD_TESTS=ON $(CMAKE_ARGS)
+	cmake --build --preset load -j $(JOBS) --target agon_program
+	ctest --preset load -j $(JOBS) -R '^serving\.' $(CTEST_ARGS)
+
 .PHONY: test-tsan
 test-tsan: ## every test with the thread sanitizer (clang)
 	$(call deps,build test dev)
@@ -129,4 +138,4 @@ install: build ## program, library, headers, man page and default model below PR
 
 .PHONY: clean
 clean: ## remove everything that was built
-	rm -rf build build-debug build-clang build-asan build-tsan build-fuzz build-bench demo
+	rm -rf build build-debug build-clang build-asan build-load build-tsan build-fuzz build-bench demo
