@@ -38,7 +38,7 @@ def output(command, **environment):
 
 
 # What the peer has nothing like.
-OURS = {"layers", "precision"}
+OURS = {"layers", "precision", "all-logits"}
 
 
 class Round:
@@ -50,12 +50,13 @@ class Round:
         ours = [agon, "bench-model", "-m", model, "--json", "--profile", "--threads", threads, "--repeats", repeats]
         theirs = [python, ROOT / "bench/peer_llama.py", model, "--threads", threads, "--repeats", repeats]
         for name, value in words.items():
-            ours += [f"--{name}", value]
+            name = name.replace("_", "-")
+            ours += [f"--{name}"] if value is True else [f"--{name}", value]
             if name not in OURS:
                 theirs += ["--score" if name == "continuations" else f"--{name}", value]
         for _ in range(rounds):
             self.ours.append(output(ours, **({"AGON_CPU": cpu} if cpu else {})))
-            if python and not OURS & set(words):
+            if python and not OURS & {name.replace("_", "-") for name in words}:
                 self.theirs.append(output(theirs))
 
     def best(self, what):
@@ -161,6 +162,11 @@ def speed(options, agon, build, work, table):
             entry, peer = both.best(what)
             rates.row(f"{name}, {words}", entry["tokens_per_second"], peer, entry[share], goal)
         starts.append((name, path, both))
+    # Text that is drawn needs the logits of all words, as the peer computes them either way.
+    for name, path in list(models.items())[:2]:
+        entry, _ = round_of(path, generate=sizes["generate"], all_logits=True).best("generation")
+        rates.row(f"{name}, generation, all logits", entry["tokens_per_second"], whole[name].best("generation")[1],
+                  entry["share_of_bandwidth"])
 
     main = "random tiny Q4_0" if options.quick else "random 1B Q4_0"
     if main in models:

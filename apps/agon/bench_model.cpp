@@ -93,6 +93,7 @@ Status print_json(const BenchCommand& c, const llm::Engine& engine, const llm::S
       {"sequences", c.speed.sequences},
       {"layers", c.speed.layers < 0 ? engine.config().layer_count() : c.speed.layers},
       {"vocabulary_product", c.speed.layers < 0},
+      {"all_logits", c.speed.all_logits},
       {"repeats", c.speed.repeats},
       {"prompt", json_of(speed.prompt, peak)},
       {"generation", json_of(speed.generation, peak)},
@@ -224,6 +225,8 @@ void add_bench_model_command(CLI::App& app, int& exit_code) {
   count("--generate", c->speed.generate, "Tokens to generate, 0: none", 0, 1 << 24);
   count("--depth", c->speed.depth, "Tokens before the first generated one", 1, 1 << 24);
   count("--sequences", c->speed.sequences, "Sequences generated together", 1, 4096);
+  bench->add_flag("--all-logits", c->speed.all_logits,
+                  "Compute the logits of all words for every generated token, as where it is drawn");
   count("--continuations", c->speed.continuations,
         "Continuations of one context to score together, and one alone; 0: none", 0, 1 << 16);
   count("--continuation-tokens", c->speed.continuation_tokens, "Tokens of each continuation", 2, 1 << 24);

@@ -164,4 +164,20 @@ void MappedFile::drop_pages(std::span<const std::byte> part) const {
   if (begin < end) (void)::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
+void MappedFile::read(std::span<const std::byte> part, std::span<std::byte> to) const {
+  const auto* base = static_cast<const std::byte*>(state_->data);
+  AGON_CHECK(part.data() >= base && part.data() + part.size() <= base + state_->size &&
+             part.size() == to.size());
+  auto offset = static_cast<off_t>(part.data() - base);
+  while (!to.empty()) {
+    const ssize_t count = ::pread(state_->fd, to.data(), to.size(), offset);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) break;
+    to = to.subspan(static_cast<std::size_t>(count));
+    offset += count;
+  }
+  // What could not be read is taken from the map, whose guard says so if the file was cut.
+  if (!to.empty()) std::memcpy(to.data(), base + offset, to.size());
+}
+
 }  // namespace agon

@@ -35,6 +35,9 @@ class MappedFile {
   /// Tells the kernel that the whole pages inside `part` (of `bytes()`) are not needed any more. They stay
   /// readable: reading them again brings them back from the file.
   void drop_pages(std::span<const std::byte> part) const;
+  /// Copies `part` (of `bytes()`) to as many bytes without making it part of this program's memory: where
+  /// the system keeps files in large pages, touching one byte of the map brings megabytes.
+  void read(std::span<const std::byte> part, std::span<std::byte> to) const;
 
  private:
   struct State;

@@ -19,7 +19,8 @@ double seconds_since(Clock::time_point start) {
 
 // What the matrices of the layers that run cost.
 struct Work {
-  double bytes = 0;            // of the matrices
+  double bytes = 0;            // of the layers' matrices, and of all with the vocabulary's
+  double output_bytes = 0;     // of the latter
   double weights = 0;          // of the layers
   double output_weights = 0;   // of the vocabulary product
   double byte_weights = 0;     // of both, in quantised formats
@@ -40,7 +41,10 @@ Work work_of(const Engine& engine, int layers, bool vocabulary) {
     for (const PackedMatrix* matrix : layer.matrices()) add(*matrix, work.weights);
     work.attention_width += static_cast<double>(config.heads) * (config.key_length + config.value_length);
   }
-  if (vocabulary) add(engine.weights().output(), work.output_weights);
+  if (vocabulary) {
+    add(engine.weights().output(), work.output_weights);
+    work.output_bytes = static_cast<double>(engine.weights().output().data.size());
+  }
   return work;
 }
 
@@ -91,6 +95,8 @@ class Runs {
     }
     step.tokens.resize(starts.size());
     for (std::size_t i = 0; i < step.best_rows.size(); ++i) step.best_rows[i] = static_cast<int>(i);
+    if (options_.all_logits) step.logit_rows = step.best_rows;
+    const std::uint64_t before = forward_->vocabulary_bytes();
     const auto begin = Clock::now();
     for (int n = 0; n < options_.generate; ++n) {
       for (std::size_t i = 0; i < starts.size(); ++i) {
@@ -101,6 +107,7 @@ class Runs {
       AGON_TRY(forward_->run(step, result_));
     }
     const double seconds = seconds_since(begin);
+    vocabulary_bytes_ = forward_->vocabulary_bytes() - before;
     for (const Batch::Segment& segment : step.segments) cache_.close(segment.sequence);
     return seconds;
   }
@@ -111,6 +118,8 @@ class Runs {
     forward_->watch(times);
   }
   [[nodiscard]] bool reads_in_pairs() const { return forward_->reads_in_pairs(); }
+  /// That the last generation read of the output matrix and its screen.
+  [[nodiscard]] std::uint64_t vocabulary_bytes() const { return vocabulary_bytes_; }
 
  private:
   Engine& engine_;
@@ -118,6 +127,7 @@ class Runs {
   KvCache& cache_;
   std::unique_ptr<Forward> forward_;
   StepTimes* times_ = nullptr;
+  std::uint64_t vocabulary_bytes_ = 0;
   BatchResult result_;
 };
 
@@ -223,7 +233,9 @@ Result<Speed> measure_speed(Engine& engine, const SpeedOptions& options, const P
     AGON_TRY(profile(speed.generation, [&] { return runs.generation(starts); }));
     const double n = options.generate, s = options.sequences;
     speed.generation.tokens = n * s;
-    speed.generation.bytes = work.bytes * n + s * cache_bytes * n * (options.depth + (n + 1) / 2);
+    speed.generation.bytes = (work.bytes - work.output_bytes) * n +
+                             static_cast<double>(runs.vocabulary_bytes()) +
+                             s * cache_bytes * n * (options.depth + (n + 1) / 2);
     speed.generation.operations =
         s * (2 * (work.weights + work.output_weights) * n + attention(n, options.depth));
   }

@@ -18,6 +18,7 @@ struct SpeedOptions {
   int depth = 8;                 ///< Tokens before the first generated one.
   int sequences = 1;             ///< Generated together.
   int layers = -1;               ///< Only so many layers and no vocabulary product; -1: the whole model.
+  bool all_logits = false;       ///< Of every generated token, as where it is drawn; else the best alone.
   int continuations = 0;         ///< Scored after one context, together and then one alone; 0: not measured.
   int continuation_tokens = 32;  ///< Of each.
   int score_context = 1024;      ///< Tokens of that context.

@@ -1,9 +1,11 @@
 #include "agon/llm/gguf/file.h"
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <unordered_map>
 
+#include "agon/base/check.h"
 #include "agon/base/mapped_file.h"
 #include "agon/llm/gguf/parse.h"
 
@@ -78,6 +80,12 @@ Status File::check_not_truncated() const {
 
 void File::drop_pages(std::span<const std::byte> part) const {
   if (state_->map) state_->map->drop_pages(part);
+}
+
+void File::read(std::span<const std::byte> part, std::span<std::byte> to) const {
+  if (state_->map) return state_->map->read(part, to);
+  AGON_CHECK(part.size() == to.size());
+  std::ranges::copy(part, to.begin());
 }
 
 }  // namespace agon::gguf

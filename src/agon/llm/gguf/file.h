@@ -91,6 +91,8 @@ class File {
   /// Tells the kernel that the whole pages inside `part` of a tensor's bytes are not needed any more (after
   /// repacking).
   void drop_pages(std::span<const std::byte> part) const;
+  /// Copies `part` of a tensor's bytes to as many bytes without making it part of this program's memory.
+  void read(std::span<const std::byte> part, std::span<std::byte> to) const;
 
  private:
   struct State;

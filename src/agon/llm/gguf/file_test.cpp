@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <climits>
+#include <span>
+#include <vector>
 
 namespace agon::gguf {
 namespace {
@@ -54,6 +57,9 @@ TEST(GgufFile, FindsTensors) {
   const std::byte before = tensor->bytes[17];
   file->drop_pages(tensor->bytes);
   EXPECT_EQ(tensor->bytes[17], before);
+  std::vector<std::byte> read(100);
+  file->read(std::span(tensor->bytes).subspan(17, 100), read);
+  EXPECT_TRUE(std::ranges::equal(read, std::span(tensor->bytes).subspan(17, 100)));
 }
 
 TEST(GgufFile, TensorsOutliveAMove) {

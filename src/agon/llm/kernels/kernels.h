@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "agon/llm/kernels/packed.h"
+#include "agon/llm/kernels/screen.h"
 
 namespace agon::llm {
 
@@ -104,6 +105,12 @@ struct Kernels {
   void (*gated)(Gate kind, float* gate, const float* up, int n);
   /// x += y, n a multiple of 16.
   void (*add)(float* x, const float* y, int n);
+  /// Writes one panel of a screen: a block of kScreenBlockBytes for each of the matrix' blocks. `dither` has
+  /// a number in [0, 1) for each column. False where a screen cannot be made: floats, and weights that are
+  /// not finite or beyond kScreenLeast and kScreenMost.
+  bool (*make_screen)(const PackedMatrix& matrix, int panel, const float* dither, std::uint8_t* to);
+  /// Estimates the products of a screen's panel with a row, and bounds them.
+  ScreenBounds (*screen)(const std::uint8_t* panel, int blocks, const ScreenedRow& row);
   /// Softmax-weighted mean of values for every row of the tile, online over groups of 64 keys that start at
   /// multiples of 64 whatever the window. Source: FlashAttention-2 (arXiv 2307.08691, algorithm 1).
   void (*attention)(const AttentionTile& tile, std::uint8_t* scratch);

@@ -79,6 +79,9 @@ struct LanesPlain {
   static F abs(const F& a) {
     return map([&](int i) { return std::fabs(a.v[i]); });
   }
+  static F sqrt(const F& a) {
+    return map([&](int i) { return std::sqrt(a.v[i]); });
+  }
   static F zero_below(const F& x, const F& limit, const F& y) {
     return map([&](int i) { return x.v[i] < limit.v[i] ? 0.0F : y.v[i]; });
   }

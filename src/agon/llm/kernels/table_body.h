@@ -4,6 +4,7 @@
 #include "agon/llm/kernels/attention_body.h"
 #include "agon/llm/kernels/matmul_body.h"
 #include "agon/llm/kernels/rows_body.h"
+#include "agon/llm/kernels/screen_body.h"
 
 namespace agon::llm {
 
@@ -16,6 +17,8 @@ constexpr Kernels make_kernels() {
           .rope = Rows<L>::rope,
           .gated = Rows<L>::gated,
           .add = Rows<L>::add,
+          .make_screen = Screen<L>::make,
+          .screen = Screen<L>::run,
           .attention = Attention<L>::run,
           .store_key = Attention<L>::store_key,
           .store_value = Attention<L>::store_value,

@@ -6,7 +6,9 @@
 #include <map>
 
 #include "agon/llm/gguf/parse.h"
+#include "agon/llm/kernels/packed.h"
 #include "agon/llm/model/kv_cache.h"
+#include "agon/llm/model/vocabulary_screen.h"
 #include "agon/llm/tokenizer/chat_template.h"
 #include "agon/llm/tokenizer/tokenizer.h"
 #include "agon/report/number.h"
@@ -150,6 +152,21 @@ std::vector<FormatShare> shares(const gguf::File& file) {
   return out;
 }
 
+// Of the vocabulary's screen (VocabularyScreen).
+std::uint64_t screen_bytes(const gguf::File& file, const ModelConfig& config, std::uint64_t weights) {
+  const gguf::Tensor* embedding = file.find("token_embd.weight");
+  const gguf::Tensor* output = config.tied_output ? embedding : file.find("output.weight");
+  if (embedding == nullptr || output == nullptr) return 0;
+  const PackSource source = {.type = output->type,
+                             .bytes = output->bytes,
+                             .columns = static_cast<int>(output->columns()),
+                             .row_order = {},
+                             .column_order = {}};
+  // A step reads everything but the embeddings of other tokens.
+  return VocabularyScreen::bytes_for(config, plan_packed(source, static_cast<int>(output->rows())),
+                                     weights - (config.tied_output ? 0 : embedding->bytes.size()));
+}
+
 void add_memory(const gguf::File& file, const ModelConfig& config, int context, Facts& memory) {
   std::uint64_t weights = 0;
   for (const gguf::Tensor& tensor : file.tensors()) weights += tensor.bytes.size();
@@ -164,7 +181,9 @@ void add_memory(const gguf::File& file, const ModelConfig& config, int context, 
   memory.emplace_back(fmt::format("keys and values of {} tokens, {}", count(tokens), floats ? "F32" : "F16"),
                       size(cache.all));
   if (cache.seen != cache.all) memory.emplace_back("  of which windows leave in sight", size(cache.seen));
-  memory.emplace_back("together", size(weights + cache.all));
+  const std::uint64_t screen = screen_bytes(file, config, weights);
+  if (screen > 0) memory.emplace_back("four bits of each word's weights, for greedy text", size(screen));
+  memory.emplace_back("together", size(weights + cache.all + screen));
   if (tokens > config.context)
     memory.emplace_back(
         "note", fmt::format("beyond the {} tokens that the model is meant for", count(config.context)));

@@ -3,8 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "agon/llm/gguf/random_model.h"
 #include "agon/llm/model/kv_cache.h"
+#include "agon/llm/model/weights.h"
 
 namespace agon::llm {
 namespace {
@@ -123,6 +126,33 @@ TEST(Description, WhatCannotRunIsDescribedAllTheSame) {
   const std::vector<std::byte> part_bytes = part.bytes();
   const auto part_file = gguf::File::parse(part_bytes, "m.gguf");
   EXPECT_THAT(describe(*part_file).facts, Contains(Pair("runs here", HasSubstr("blk.1.ffn_up.weight"))));
+}
+
+TEST(Description, CountsTheScreenOfTheVocabularyWhereThereIsOne) {
+  const auto memory_of = [](const std::string& architecture, const std::string& output, bool tied) {
+    gguf::Writer writer = gguf::random_model({.architecture = architecture,
+                                              .embedding = 256,
+                                              .vocabulary = 4109,
+                                              .tied = tied,
+                                              .format = "Q4_0",
+                                              .embedding_format = output})
+                              .value();
+    const std::vector<std::byte> bytes = writer.bytes();
+    const auto file = gguf::File::parse(bytes, "m.gguf");
+    Team team(1);
+    const auto weights = Weights::load(*file, team).value();
+    const auto memory = describe(*file).memory;
+    const auto found = std::ranges::find(memory, "four bits of each word's weights, for greedy text",
+                                         &std::pair<std::string, std::string>::first);
+    EXPECT_EQ(found != memory.end(), weights->screen_bytes() > 0) << architecture << output << tied;
+    return found == memory.end() ? std::string() : found->second;
+  };
+  // 256 panels of 8 blocks of 288 bytes.
+  EXPECT_EQ(memory_of("llama", "Q8_0", true), "576.0 KiB");
+  EXPECT_EQ(memory_of("llama", "Q8_0", false), "576.0 KiB");
+  EXPECT_EQ(memory_of("llama", "Q4_0", true), "");
+  EXPECT_EQ(memory_of("llama", "F16", true), "");
+  EXPECT_EQ(memory_of("gemma2", "Q8_0", true), "");
 }
 
 TEST(Description, ABrokenTokenizerOrTemplateIsNamed) {

@@ -143,14 +143,14 @@ Status Forward::run(const Batch& batch, BatchResult& result) {
       }
     }
     piece.tokens = std::span(batch.tokens).subspan(wide(first), wide(rows));
-    for (const std::vector<int>* list : {&batch.logit_rows, &batch.best_rows}) {
-      for (const int row : *list) {
-        if (row >= first && row < first + rows) piece.wanted.push_back(row - first);
-      }
-    }
-    for (const Batch::Target& target : batch.targets) {
-      if (target.row >= first && target.row < first + rows) piece.wanted.push_back(target.row - first);
-    }
+    const auto want = [&](int row) {
+      if (row >= first && row < first + rows) piece.wanted.push_back(row - first);
+    };
+    for (const int row : batch.logit_rows) want(row);
+    for (const Batch::Target& target : batch.targets) want(target.row);
+    piece.best_only = piece.wanted.empty();
+    for (const int row : batch.best_rows) want(row);
+    piece.best_only &= !piece.wanted.empty();
     std::ranges::sort(piece.wanted);
     piece.wanted.erase(std::ranges::unique(piece.wanted).begin(), piece.wanted.end());
     run_piece(piece, batch, result);
@@ -165,10 +165,19 @@ void Forward::run_piece(const Piece& piece, const Batch& batch, BatchResult& res
                                                 : Rounding::kBytes;
   rests_ = rounding_ == Rounding::kBytes && !piece.step;
   lost_rows_.assign(wide(piece.rows()), 0);
+  screen_ = nullptr;
+  if (piece.step && piece.best_only && batch.stop_layer < 0 && rounding_ == Rounding::kBytes &&
+      static_cast<int>(piece.wanted.size()) <= kScreenRows) {
+    if (screenable_ >= options_.screen_after)
+      screen_ = weights_.screen(team_);
+    else
+      ++screenable_;
+  }
   StepTimes whole;
   StepClock clock(times_ == nullptr ? nullptr : &whole);
   team_.run([&](Member& member) { work(member, piece, batch, result); });
   clock.done(PassStep::kHandOver);
+  for (Own& own : own_) vocabulary_bytes_ += std::exchange(own.vocabulary_bytes, 0);
   if (times_ != nullptr) {
     double inside = 0;
     for (Own& own : own_) {

@@ -84,6 +84,9 @@ class Forward {
   struct Options {
     bool exact = false;  ///< Float activations throughout: no rounding to bytes.
     int max_rows = 512;  ///< Rows that go through a layer together; larger batches are cut.
+    /// So many steps of which only the most probable token is wanted read all of the vocabulary, before a
+    /// screen of it is made: that takes as long as a few of them, and memory.
+    int screen_after = 8;
   };
   Forward(const Weights& weights, KvCache& cache, Team& team, const Options& options);
   Forward(const Weights& weights, KvCache& cache, Team& team) : Forward(weights, cache, team, Options()) {}
@@ -104,6 +107,9 @@ class Forward {
   /// Whether what is read goes through products of pairs of bfloat16, not of bytes.
   [[nodiscard]] bool reads_in_pairs() const { return steps_differ() && kernels_.matmul_pairs != nullptr; }
 
+  /// Bytes read so far of the output matrix and its screen.
+  [[nodiscard]] std::uint64_t vocabulary_bytes() const { return vocabulary_bytes_; }
+
   [[nodiscard]] KvCache& cache() { return cache_; }
   [[nodiscard]] const ModelConfig& config() const { return weights_.config(); }
 
@@ -113,6 +119,11 @@ class Forward {
   static constexpr int kRowGrain = 8;  // rows taken at a time
   // Columns of gate and up that are made together at most.
   static constexpr int kGateColumns = 128;
+  // The vocabulary is gone through in chunks, so that no buffer is as long as it.
+  static constexpr int kChunkPanels = 64;
+  static constexpr int kChunk = kChunkPanels * kPanelRows;
+  // More rows than this are bound by arithmetic, of which a screen saves nothing.
+  static constexpr int kScreenRows = 8;
   static_assert(kGateColumns / kPanelRows <= kPairPanels && kBlock / kPanelRows <= kMatmulPanels);
   // What activations are before products with quantised weights.
   enum class Rounding : std::uint8_t { kNone, kBytes, kPairs };
@@ -130,6 +141,7 @@ class Forward {
     std::vector<Part> parts;
     std::vector<int> positions;  // of every row
     std::vector<int> wanted;     // rows whose outputs are wanted, ascending
+    bool best_only = false;      // of them no more than the most probable token
     [[nodiscard]] int rows() const { return static_cast<int>(tokens.size()); }
   };
   // Activations on their way into a product.
@@ -159,6 +171,8 @@ class Forward {
   struct Own {
     Stream stream;
     AlignedBytes kernel, gate, up, strip;
+    std::vector<float> screened;  // of each wanted row: offsets, then squares
+    std::uint64_t vocabulary_bytes = 0;
     StepTimes times;  // of the piece that runs
   };
   struct ChunkSummary {
@@ -189,6 +203,7 @@ class Forward {
   void attend(Member& member, const Piece& piece, int layer);
   void feed_forward(Member& member, const Activations& inputs, const LayerWeights& layer);
   void read_out(Member& member, const Piece& piece, Stream& stream, const Batch& batch, BatchResult& result);
+  bool screen_out(Member& member, const Activations& inputs);
   void find_lost(const Piece& piece, const Batch& batch, BatchResult& result);
   void merge_scores(const Piece& piece, const Batch& batch, BatchResult& result);
   [[nodiscard]] float* turn(int rope, int row) {
@@ -214,6 +229,13 @@ class Forward {
   AlignedBytes query_, key_, value_, block_out_;
   std::vector<Own> own_;
   std::vector<ChunkSummary> summaries_;  // [wanted row][vocabulary chunk]
+  // Where the vocabulary is screened: of each wanted row the bounds of every panel, and the best estimate of
+  // each chunk with its panel.
+  const VocabularyScreen* screen_ = nullptr;
+  int screenable_ = 0;  // steps so far that a screen would have served
+  std::vector<ScreenBounds> bounds_;
+  std::vector<ChunkSummary> estimates_;
+  std::uint64_t vocabulary_bytes_ = 0;
   std::vector<std::uint8_t> lost_rows_;  // by row: its hidden state, or one that it sees, is not finite
   std::vector<float> target_logits_;     // as the batch's targets
   StepTimes* times_ = nullptr;

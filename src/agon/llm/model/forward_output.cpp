@@ -9,9 +9,6 @@
 namespace agon::llm {
 namespace {
 
-constexpr int kChunkPanels = 64;
-constexpr int kChunk = kChunkPanels * kPanelRows;
-
 constexpr std::size_t wide(int n) { return static_cast<std::size_t>(n); }
 
 }  // namespace
@@ -30,7 +27,13 @@ void Forward::read_out(Member& member, const Piece& piece, Stream& stream, const
                       stream.normed.row(i));
     into_blocks(stream.normed.row(i), embedding_, stream.normed.block(i, 0), rests_ ? stream.normed.rest : 0);
   });
-  if (member.index() == 0) summaries_.resize(wide(wanted) * wide(chunks));
+  if (member.index() == 0) {
+    summaries_.resize(wide(wanted) * wide(chunks));
+    if (screen_ != nullptr) {
+      bounds_.resize(wide(wanted) * wide(screen_->panels()));
+      estimates_.resize(summaries_.size());
+    }
+  }
   member.barrier();
   Own& mine = own_[wide(member.index())];
   const std::size_t needed = wide(wanted) * kChunk * sizeof(float);
@@ -38,12 +41,14 @@ void Forward::read_out(Member& member, const Piece& piece, Stream& stream, const
   float* strip = mine.strip.as<float>();
   const auto cap = static_cast<float>(config.final_softcap);
   const Activations inputs = stream.normed.view(wanted, rests_);
+  if (screen_ != nullptr && screen_out(member, inputs)) return;
   for (int chunk = member.take(chunks); chunk < chunks; chunk = member.take(chunks)) {
     const int end = std::min((chunk + 1) * kChunkPanels, output.panels);
     for (int panel = chunk * kChunkPanels; panel < end; panel += most_panels()) {
       panels(output, panel, std::min(most_panels(), end - panel), inputs,
              strip + (panel - chunk * kChunkPanels) * kPanelRows, kChunk, mine.kernel.data());
     }
+    mine.vocabulary_bytes += wide(end - chunk * kChunkPanels) * output.panel_bytes;
     const int first = chunk * kChunk;
     const int words = std::min(kChunk, config.vocabulary - first);
     auto logit = std::ranges::lower_bound(batch.logit_rows, piece.first_row);

@@ -99,7 +99,10 @@ Result<std::optional<MappedFile>> Packer::run(const gguf::File& file, Team& team
                                               const std::string& packed_path) {
   const std::uint64_t source = packed_path.empty() ? 0 : fingerprint(file);
   if (!packed_path.empty()) {
-    if (auto map = map_all(packed_path, source)) return map;
+    auto map = map_all(packed_path, source);
+    // Those that the fingerprint has read.
+    for (const gguf::Tensor& tensor : file.tensors()) file.drop_pages(tensor.bytes);
+    if (map) return map;
   }
   pack_all(file, team);
   if (!packed_path.empty()) AGON_TRY(write_all(packed_path, source));

@@ -97,6 +97,7 @@ Result<std::unique_ptr<Weights>> Weights::load(const gguf::File& file, Team& tea
     return fail("not enough memory for the weights", file.path());
   }
   weights->output_norm_ = std::move(tensors.output_norm);
+  weights->file_ = &file;
   weights->embedding_ = tensors.token_embedding;
   weights->head_ = std::move(tensors.head);
   return weights;
@@ -107,10 +108,11 @@ void Weights::embed(std::int32_t token, std::span<float> out) const {
              out.size() == static_cast<std::size_t>(config_.embedding));
   const gguf::TypeTraits traits = gguf::type_traits(embedding_.tensor->type);
   const std::size_t row_bytes = out.size() / traits.elements * traits.bytes;
-  gguf::dequantize(embedding_.tensor->type,
-                   embedding_.tensor->bytes.subspan(
-                       (embedding_.first_row + static_cast<std::size_t>(token)) * row_bytes, row_bytes),
-                   out);
+  std::vector<std::byte> row(row_bytes);
+  file_->read(embedding_.tensor->bytes.subspan(
+                  (embedding_.first_row + static_cast<std::size_t>(token)) * row_bytes, row_bytes),
+              row);
+  gguf::dequantize(embedding_.tensor->type, row, out);
   if (config_.embedding_scale != 1.0) {
     const auto scale = static_cast<float>(config_.embedding_scale);
     for (float& x : out) x *= scale;
@@ -133,6 +135,20 @@ std::size_t Weights::bytes() const {
     for (const PackedMatrix* matrix : layer.matrices()) total += matrix->data.size();
   }
   return total;
+}
+
+std::size_t Weights::screen_bytes() const { return VocabularyScreen::bytes_for(config_, output_, bytes()); }
+
+const VocabularyScreen* Weights::screen(Team& team) const {
+  std::call_once(screen_once_, [&] {
+    if (screen_bytes() == 0) return;
+    try {
+      screen_ = VocabularyScreen::make(output_, team);
+    } catch (const std::bad_alloc&) {
+      return;  // slower, and no less right
+    }
+  });
+  return screen_.get();
 }
 
 }  // namespace agon::llm

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,6 +16,7 @@
 #include "agon/llm/kernels/packed.h"
 #include "agon/llm/kernels/team.h"
 #include "agon/llm/model/config.h"
+#include "agon/llm/model/vocabulary_screen.h"
 
 namespace agon::llm {
 
@@ -32,7 +34,7 @@ struct LayerWeights {
   }
 };
 
-/// All weights. Immutable after loading; shared by everything that runs the model.
+/// All weights. Immutable after loading, as far as can be seen; shared by everything that runs the model.
 class Weights {
  public:
   /// Repacks every matrix with the team's threads, or maps them from `packed_path` (see Packer). `file` must
@@ -56,6 +58,11 @@ class Weights {
   [[nodiscard]] bool floats_only() const;
   /// Bytes of all packed matrices.
   [[nodiscard]] std::size_t bytes() const;
+  /// The screen of the output matrix, made by the first who asks, with the team's threads; null where it does
+  /// not pay or cannot be made (see VocabularyScreen), and where there is no memory for it.
+  [[nodiscard]] const VocabularyScreen* screen(Team& team) const;
+  /// The bytes of that screen, whether it is made yet or not; 0 where none is to be made.
+  [[nodiscard]] std::size_t screen_bytes() const;
 
  private:
   ModelConfig config_;
@@ -63,8 +70,11 @@ class Weights {
   std::vector<LayerWeights> layers_;
   PackedMatrix output_;
   std::vector<float> output_norm_;
+  const gguf::File* file_ = nullptr;  // of which embeddings are read
   MatrixView embedding_;
   HeadTensors head_;
+  mutable std::once_flag screen_once_;
+  mutable std::unique_ptr<const VocabularyScreen> screen_;
 };
 
 }  // namespace agon::llm
