@@ -170,6 +170,11 @@ struct LanesAvx2 {
             _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srli_epi32(x.b, 8 * i), mask))};
   }
 
+  template <int i>
+  static F byte_less(I x, F offset) {
+    return sub(byte<i>(x), offset);
+  }
+
   static __m256i dp_half(__m256i sum, __m256i w, __m256i x) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), _mm256_set1_epi16(1)));
   }

@@ -111,6 +111,15 @@ struct LanesAvx512 {
     return _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32(x, 8 * i), _mm512_set1_epi32(255)));
   }
 
+  // Byte i of each lane less an offset of up to 255, exactly. The byte becomes the lowest of 2^23's mantissa:
+  // one shuffle in place of shift, mask and conversion.
+  template <int i>
+  static F byte_less(I x, F offset) {
+    const I from = _mm512_set4_epi32(12 + i, 8 + i, 4 + i, i);
+    const I number = _mm512_mask_shuffle_epi8(_mm512_set1_epi32(0x4B000000), 0x1111111111111111, x, from);
+    return _mm512_sub_ps(_mm512_castsi512_ps(number), _mm512_add_ps(offset, _mm512_set1_ps(0x1p23F)));
+  }
+
   // Codes up to 63.
   static I dp(I sum, I w, const std::int8_t* four) {
     std::int32_t bits;

@@ -197,6 +197,11 @@ struct LanesPlain {
     });
   }
 
+  template <int i>
+  static F byte_less(const I& x, const F& offset) {
+    return sub(byte<i>(x), offset);
+  }
+
   static I dp(const I& sum, const I& w, const std::int8_t* four) {
     std::uint8_t bytes[64];
     std::memcpy(bytes, &w, 64);

@@ -237,6 +237,8 @@ struct Matmul {
     }
   }
 
+  static constexpr int kFewRows = 4;  // up to which exact products are not worth storing decoded weights
+
   template <PackedType type>
   static F weights(const std::uint8_t* panel, int column) {
     if constexpr (type == PackedType::kF32)
@@ -276,33 +278,80 @@ struct Matmul {
     }
   }
 
+  // Calls body(k, weights of column k) for the 32 columns of a block.
+  template <PackedType type, class Body>
+  static inline __attribute__((always_inline)) void each_weight(const std::uint8_t* super, int block,
+                                                                Body body) {
+    using D = Decoder<L, type>;
+    const F offset = L::set1(D::kOffset);
+    I w[8];
+    F s[2], m[2];
+    D::codes(super + D::kHeader + block * D::kCodes, w);
+    D::scales(super, block, s, m);
+    for (int g = 0; g < 8; ++g) {
+      const int part = D::kParts == 1 ? 0 : g / 4;
+      const auto give = [&](int j, F code) {
+        F value = L::mul(s[part], code);
+        if constexpr (D::kMinimum) value = L::add(value, m[part]);
+        body(4 * g + j, value);
+      };
+      give(0, L::template byte_less<0>(w[g], offset));
+      give(1, L::template byte_less<1>(w[g], offset));
+      give(2, L::template byte_less<2>(w[g], offset));
+      give(3, L::template byte_less<3>(w[g], offset));
+    }
+  }
+
   template <PackedType type>
   static void decode_floats(const PackedMatrix& matrix, int panel, int first_block, int blocks, float* to) {
     using D = Decoder<L, type>;
-    const F offset = L::set1(D::kOffset);
     for (int i = first_block; i < first_block + blocks; ++i, to += 16 * kBlock) {
       const std::uint8_t* super =
           matrix.panel(panel) + static_cast<std::size_t>(i / D::kBlocks) * D::kSuperblock;
-      I w[8];
-      F s[2], m[2];
-      D::codes(super + D::kHeader + i % D::kBlocks * D::kCodes, w);
-      D::scales(super, i % D::kBlocks, s, m);
-      for (int g = 0; g < 8; ++g) {
-        const int part = D::kParts == 1 ? 0 : g / 4;
-        const F codes[4] = {L::template byte<0>(w[g]), L::template byte<1>(w[g]), L::template byte<2>(w[g]),
-                            L::template byte<3>(w[g])};
-        for (int j = 0; j < 4; ++j) {
-          F value = L::mul(s[part], L::sub(codes[j], offset));
-          if constexpr (D::kMinimum) value = L::add(value, m[part]);
-          L::store(to + 16 * (4 * g + j), value);
-        }
+      each_weight<type>(super, i % D::kBlocks, [&](int k, F w) { L::store(to + 16 * k, w); });
+    }
+  }
+
+  // The chains of float_tile for few rows of several panels, each weight from memory through a register. A
+  // chain waits for its own sums, so several panels go on together.
+  template <PackedType type, int panels, int rows>
+  static void exact_stream(const PackedMatrix& matrix, int panel, const Activations& a, float* out,
+                           std::size_t stride) {
+    using D = Decoder<L, type>;
+    F sums[panels][rows];
+    for (int p = 0; p < panels; ++p)
+      for (int t = 0; t < rows; ++t) sums[p][t] = L::zero();
+    for (int i = 0; i < matrix.columns / kBlock; ++i) {
+      const float* x = a.values + static_cast<std::size_t>(i) * kBlock;
+      for (int p = 0; p < panels; ++p) {
+        const std::uint8_t* super =
+            matrix.panel(panel + p) + static_cast<std::size_t>(i / D::kBlocks) * D::kSuperblock;
+        fetch_ahead<type>(super + D::kHeader + i % D::kBlocks * D::kCodes);
+        each_weight<type>(super, i % D::kBlocks, [&](int k, F w) {
+          for (int t = 0; t < rows; ++t)
+            sums[p][t] = L::fma(w, L::set1(x[static_cast<std::size_t>(t) * a.stride + k]), sums[p][t]);
+        });
       }
+    }
+    for (int p = 0; p < panels; ++p) {
+      for (int t = 0; t < rows; ++t)
+        L::store(out + static_cast<std::size_t>(t) * stride + p * kPanelRows, sums[p][t]);
     }
   }
 
   template <PackedType type>
   static void exact(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a, float* out,
                     std::size_t stride, std::uint8_t* scratch) {
+    if constexpr (type > PackedType::kBF16 && L::kTile >= kFewRows) {
+      if (a.rows <= kFewRows && panels > 0) {
+        with_count<kFewRows>(a.rows, [&]<int rows>() {
+          with_count<kMatmulPanels>(panels, [&]<int together>() {
+            exact_stream<type, together, rows>(matrix, first_panel, a, out, stride);
+          });
+        });
+        return;
+      }
+    }
     for (int p = 0; p < panels; ++p) {
       if constexpr (type <= PackedType::kBF16) {
         floats<type>(matrix.panel(first_panel + p), matrix.columns, a.values, a, true, out + p * kPanelRows,

@@ -33,8 +33,8 @@ struct Matrix {
   Matrix(TensorType type, int rows, std::vector<std::byte> bytes)
       : stored(std::move(bytes)), weights(wide(rows) * kColumns) {
     gguf::dequantize(type, stored, weights);
-    packed = pack({.type = type, .bytes = stored, .columns = kColumns, .row_order = {}, .column_order = {}},
-                  rows);
+    packed =
+        pack({.type = type, .bytes = stored, .columns = kColumns, .row_order = {}, .column_order = {}}, rows);
   }
   Matrix(TensorType type, int rows, Random& random, double scale = 0.02)
       : Matrix(type, rows, random_stored(type, wide(rows) * kColumns, random, scale)) {}
@@ -61,8 +61,8 @@ double scale_of(const std::vector<std::uint8_t>& panel, std::size_t block, std::
 
 int code_of(const std::vector<std::uint8_t>& panel, std::size_t row, std::size_t column) {
   const std::size_t group = column % kBlock / 4;
-  const std::uint8_t both = panel[column / kBlock * kScreenBlockBytes + 2 * kPanelRows + group % 4 * 64 +
-                                  4 * row + column % 4];
+  const std::uint8_t both =
+      panel[column / kBlock * kScreenBlockBytes + 2 * kPanelRows + group % 4 * 64 + 4 * row + column % 4];
   return group < 4 ? both & 15 : both >> 4;
 }
 
@@ -136,7 +136,8 @@ TEST_P(EachQuantisedType, EstimatesAndBoundsAreThoseOfTheCodes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Screen, EachQuantisedType, testing::ValuesIn(std::begin(kAllTypes) + 3, std::end(kAllTypes)),
+INSTANTIATE_TEST_SUITE_P(Screen, EachQuantisedType,
+                         testing::ValuesIn(std::begin(kAllTypes) + 3, std::end(kAllTypes)),
                          [](const auto& info) { return std::string(gguf::type_traits(info.param).name); });
 
 // The errors in units of the deviation that the bounds take for one. `pick` gives the inputs for a row of

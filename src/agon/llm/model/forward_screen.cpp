@@ -29,7 +29,8 @@ bool Forward::screen_out(Member& member, const Activations& inputs) {
   for (int i = 0; i < wanted; ++i) {
     const std::span<float> offsets = std::span(numbers).subspan(2 * wide(i) * blocks, blocks);
     const std::span<float> squares = std::span(numbers).subspan((2 * wide(i) + 1) * blocks, blocks);
-    rows[i] = {inputs.blocks + Activations::block_index(i, 0, inputs.columns), offsets.data(), squares.data()};
+    rows[i] = {inputs.blocks + Activations::block_index(i, 0, inputs.columns), offsets.data(),
+               squares.data()};
     if (!screen.prepare(rows[i].blocks, offsets, squares)) return false;
   }
   const auto bounds = [&](int row) { return bounds_.data() + wide(row) * wide(screen.panels()); };
@@ -44,7 +45,8 @@ bool Forward::screen_out(Member& member, const Activations& inputs) {
         if (found.estimate > best.largest) best = {found.estimate, panel, 0};
       }
     }
-    mine.vocabulary_bytes += wide(std::max(0, panels_of(chunk) - chunk * kChunkPanels)) * screen.panel_bytes();
+    mine.vocabulary_bytes +=
+        wide(std::max(0, panels_of(chunk) - chunk * kChunkPanels)) * screen.panel_bytes();
   }
   member.barrier();
   // A word whose bound is below the logit of another cannot be the most probable one: the closer to the

@@ -71,7 +71,7 @@ class Model {
 };
 
 struct Greedy {
-  std::vector<Tokens> best;     // of each step: of each row
+  std::vector<Tokens> best;  // of each step: of each row
   std::uint64_t vocabulary_bytes;
 };
 
@@ -130,7 +130,8 @@ TEST_P(EachScreened, FindsTheTokenThatAllLogitsGive) {
     }
   }
   // Several tokens of one sequence, as where text is guessed ahead.
-  EXPECT_EQ(generate(model.weights(), 2, 2, 4, 30, 0).best, generate(model.weights(), 2, 2, 4, 30, kNever).best);
+  EXPECT_EQ(generate(model.weights(), 2, 2, 4, 30, 0).best,
+            generate(model.weights(), 2, 2, 4, 30, kNever).best);
   // Too many rows, and the steps before there is a screen, read everything.
   EXPECT_EQ(generate(model.weights(), 2, 9, 0, 3, 0).vocabulary_bytes, 3 * all);
   EXPECT_EQ(generate(model.weights(), 2, 1, 0, 8, 8).vocabulary_bytes, 8 * all);
