@@ -237,7 +237,7 @@ struct Matmul {
     }
   }
 
-  static constexpr int kFewRows = 4;  // up to which exact products are not worth storing decoded weights
+  static constexpr int kFewRows = 2;  // up to which exact products are not worth storing decoded weights
 
   template <PackedType type>
   static F weights(const std::uint8_t* panel, int column) {
@@ -313,7 +313,7 @@ struct Matmul {
   }
 
   // The chains of float_tile for few rows of several panels, each weight from memory through a register. A
-  // chain waits for its own sums, so several panels go on together.
+  // chain waits for its own sums, so two panels go on together.
   template <PackedType type, int panels, int rows>
   static void exact_stream(const PackedMatrix& matrix, int panel, const Activations& a, float* out,
                            std::size_t stride) {
@@ -343,11 +343,13 @@ struct Matmul {
   static void exact(const PackedMatrix& matrix, int first_panel, int panels, const Activations& a, float* out,
                     std::size_t stride, std::uint8_t* scratch) {
     if constexpr (type > PackedType::kBF16 && L::kTile >= kFewRows) {
-      if (a.rows <= kFewRows && panels > 0) {
+      if (a.rows <= kFewRows) {
         with_count<kFewRows>(a.rows, [&]<int rows>() {
-          with_count<kMatmulPanels>(panels, [&]<int together>() {
-            exact_stream<type, together, rows>(matrix, first_panel, a, out, stride);
-          });
+          int p = 0;
+          for (; p + 2 <= panels; p += 2)
+            exact_stream<type, 2, rows>(matrix, first_panel + p, a, out + p * kPanelRows, stride);
+          if (p < panels)
+            exact_stream<type, 1, rows>(matrix, first_panel + p, a, out + p * kPanelRows, stride);
         });
         return;
       }

@@ -16,9 +16,9 @@ namespace agon::llm {
 /// Immutable once made. See kernels/screen.h for what it is.
 class VocabularyScreen {
  public:
-  /// How far from its estimate a logit may be, in standard deviations of a normal distribution that spreads
-  /// more: beyond with a probability of exp(-9^2 / 2) = 3e-18, so that of 2^18 words one is missed, or taken
-  /// for larger than it is, once in 10^12 tokens at most.
+  /// How far above its estimate a logit may be, in standard deviations. Words are compared with a logit that
+  /// is known, so a token can be missed only where the error of the best word itself is larger: which word
+  /// that is does not depend on the dither, so with a probability of at most exp(-9^2 / 2) = 3e-18.
   static constexpr double kDeviations = 9;
 
   /// The bytes of the screen of an output matrix, planned or filled; 0 where there is to be none: where it
