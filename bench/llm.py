@@ -46,17 +46,16 @@ class Round:
 
     def __init__(self, agon, python, model, threads, rounds, repeats, cpu=None, **work):
         self.ours, self.theirs = [], []
-        words = {"prompt": 0, "generate": 0} | work
+        words = {"prompt": 0, "generate": 0} | {name.replace("_", "-"): value for name, value in work.items()}
         ours = [agon, "bench-model", "-m", model, "--json", "--profile", "--threads", threads, "--repeats", repeats]
         theirs = [python, ROOT / "bench/peer_llama.py", model, "--threads", threads, "--repeats", repeats]
         for name, value in words.items():
-            name = name.replace("_", "-")
             ours += [f"--{name}"] if value is True else [f"--{name}", value]
             if name not in OURS:
                 theirs += ["--score" if name == "continuations" else f"--{name}", value]
         for _ in range(rounds):
             self.ours.append(output(ours, **({"AGON_CPU": cpu} if cpu else {})))
-            if python and not OURS & {name.replace("_", "-") for name in words}:
+            if python and not OURS & set(words):
                 self.theirs.append(output(theirs))
 
     def best(self, what):

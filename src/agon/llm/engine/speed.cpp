@@ -19,8 +19,8 @@ double seconds_since(Clock::time_point start) {
 
 // What the matrices of the layers that run cost.
 struct Work {
-  double bytes = 0;            // of the layers' matrices, and of all with the vocabulary's
-  double output_bytes = 0;     // of the latter
+  double bytes = 0;            // of the matrices
+  double output_bytes = 0;     // of the vocabulary's alone
   double weights = 0;          // of the layers
   double output_weights = 0;   // of the vocabulary product
   double byte_weights = 0;     // of both, in quantised formats

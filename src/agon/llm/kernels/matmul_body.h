@@ -64,10 +64,9 @@ struct Matmul {
   static constexpr int kAhead = 8192;
 
   // The hardware prefetches too late for a stream at full speed, and stops at page ends.
-  template <PackedType type>
-  static void fetch_ahead(const std::uint8_t* codes) {
-    for (int line = 0; line < FormatFacts<type>::kCodes; line += 64)
-      __builtin_prefetch(codes + line + kAhead);
+  template <int bytes>
+  static void fetch_ahead(const std::uint8_t* from) {
+    for (int line = 0; line < bytes; line += 64) __builtin_prefetch(from + line + kAhead);
   }
 
   // Some blocks of a panel, for few rows: weights go from memory through registers.
@@ -81,7 +80,7 @@ struct Matmul {
     for (int i = 0; i < blocks; i += D::kBlocks, from += D::kSuperblock) {
       for (int b = 0; b < D::kBlocks; ++b) {
         const std::uint8_t* codes = from + D::kHeader + b * D::kCodes;
-        fetch_ahead<type>(codes);
+        fetch_ahead<D::kCodes>(codes);
         I w[8];
         F s[2], m[2];
         D::codes(codes, w);
@@ -101,7 +100,7 @@ struct Matmul {
       const std::uint8_t* super =
           matrix.panel(panel) + static_cast<std::size_t>(i / D::kBlocks) * D::kSuperblock;
       const std::uint8_t* codes = super + D::kHeader + i % D::kBlocks * D::kCodes;
-      if constexpr (!L::kTiles) fetch_ahead<type>(codes);  // matmul_tiles.h fetches between its products
+      if constexpr (!L::kTiles) fetch_ahead<D::kCodes>(codes);  // matmul_tiles.h fetches between its products
       I w[8];
       F s[2], m[2];
       D::codes(codes, w);
@@ -326,7 +325,7 @@ struct Matmul {
       for (int p = 0; p < panels; ++p) {
         const std::uint8_t* super =
             matrix.panel(panel + p) + static_cast<std::size_t>(i / D::kBlocks) * D::kSuperblock;
-        fetch_ahead<type>(super + D::kHeader + i % D::kBlocks * D::kCodes);
+        fetch_ahead<D::kCodes>(super + D::kHeader + i % D::kBlocks * D::kCodes);
         each_weight<type>(super, i % D::kBlocks, [&](int k, F w) {
           for (int t = 0; t < rows; ++t)
             sums[p][t] = L::fma(w, L::set1(x[static_cast<std::size_t>(t) * a.stride + k]), sums[p][t]);

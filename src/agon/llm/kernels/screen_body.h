@@ -62,8 +62,7 @@ struct Screen {
     const ActivationBlock* x = row.blocks;
     F sum = L::zero(), squares = L::zero();
     for (int b = 0; b < blocks; ++b, panel += kScreenBlockBytes, x += Activations::kTile) {
-      for (std::size_t line = 0; line < kScreenBlockBytes; line += 64)
-        __builtin_prefetch(panel + line + Matmul<L>::kAhead);
+      Matmul<L>::template fetch_ahead<static_cast<int>(kScreenBlockBytes)>(panel);
       I w[8];
       D::codes(panel + 2 * kPanelRows, w);
       I products = L::set1_i(x->minus8);

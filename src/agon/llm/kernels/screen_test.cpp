@@ -6,11 +6,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <optional>
 
 #include "agon/llm/gguf/dequantize.h"
-#include "agon/llm/gguf/writer.h"
 #include "agon/llm/kernels/test_levels.h"
 
 namespace agon::llm {
@@ -140,8 +138,8 @@ INSTANTIATE_TEST_SUITE_P(Screen, EachQuantisedType,
                          testing::ValuesIn(std::begin(kAllTypes) + 3, std::end(kAllTypes)),
                          [](const auto& info) { return std::string(gguf::type_traits(info.param).name); });
 
-// The errors in units of the deviation that the bounds take for one. `pick` gives the inputs for a row of
-// weights: those that follow them are what a screen that rounds to the nearest would fail on.
+// The errors in units of the deviation that the bounds take for one. `along`: the inputs are the weights
+// themselves, which a screen that rounds to the nearest would fail on.
 std::vector<double> errors(const Matrix& matrix, bool along, std::uint64_t seed) {
   Random random(seed);
   std::vector<double> found;

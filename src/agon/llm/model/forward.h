@@ -229,11 +229,11 @@ class Forward {
   AlignedBytes query_, key_, value_, block_out_;
   std::vector<Own> own_;
   std::vector<ChunkSummary> summaries_;  // [wanted row][vocabulary chunk]
-  // Where the vocabulary is screened: of each wanted row the bounds of every panel, and the best estimate of
-  // each chunk with its panel.
+  // Where the vocabulary is screened: of each wanted row the upper bound of every panel, and the best
+  // estimate of each chunk with its panel.
   const VocabularyScreen* screen_ = nullptr;
   int screenable_ = 0;  // steps so far that a screen would have served
-  std::vector<ScreenBounds> bounds_;
+  std::vector<float> bounds_;
   std::vector<ChunkSummary> estimates_;
   std::uint64_t vocabulary_bytes_ = 0;
   std::vector<std::uint8_t> lost_rows_;  // by row: its hidden state, or one that it sees, is not finite

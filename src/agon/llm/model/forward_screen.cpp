@@ -24,23 +24,23 @@ bool Forward::screen_out(Member& member, const Activations& inputs) {
   Own& mine = own_[wide(member.index())];
   // Every member prepares all rows for itself: they are few.
   mine.screened.resize(2 * wide(wanted) * blocks);
-  std::vector<float>& numbers = mine.screened;
+  const std::span<float> numbers(mine.screened);
   ScreenedRow rows[kScreenRows];
   for (int i = 0; i < wanted; ++i) {
-    const std::span<float> offsets = std::span(numbers).subspan(2 * wide(i) * blocks, blocks);
-    const std::span<float> squares = std::span(numbers).subspan((2 * wide(i) + 1) * blocks, blocks);
+    const std::span<float> offsets = numbers.subspan(2 * wide(i) * blocks, blocks);
+    const std::span<float> squares = numbers.subspan((2 * wide(i) + 1) * blocks, blocks);
     rows[i] = {inputs.blocks + Activations::block_index(i, 0, inputs.columns), offsets.data(),
                squares.data()};
     if (!screen.prepare(rows[i].blocks, offsets, squares)) return false;
   }
-  const auto bounds = [&](int row) { return bounds_.data() + wide(row) * wide(screen.panels()); };
+  const auto most = [&](int row) { return bounds_.data() + wide(row) * wide(screen.panels()); };
   const auto estimate = [&](int row) { return estimates_.data() + wide(row) * wide(chunks); };
   for (int chunk = member.take(chunks); chunk < chunks; chunk = member.take(chunks)) {
     for (int i = 0; i < wanted; ++i) estimate(i)[chunk] = {-INFINITY, chunk * kChunkPanels, 0};
     for (int panel = chunk * kChunkPanels; panel < panels_of(chunk); ++panel) {
       for (int i = 0; i < wanted; ++i) {
         const ScreenBounds found = kernels_.screen(screen.panel(panel), screen.blocks(), rows[i]);
-        bounds(i)[panel] = found;
+        most(i)[panel] = found.most;
         ChunkSummary& best = estimate(i)[chunk];
         if (found.estimate > best.largest) best = {found.estimate, panel, 0};
       }
@@ -69,7 +69,7 @@ bool Forward::screen_out(Member& member, const Activations& inputs) {
     const int end = std::min((chunk + 1) * kChunkPanels, output.panels);
     for (int panel = chunk * kChunkPanels; panel < end; ++panel) {
       bool open = panel >= screen.panels();
-      for (int i = 0; i < wanted && !open; ++i) open = !(bounds(i)[panel].most < least[i]);
+      for (int i = 0; i < wanted && !open; ++i) open = !(most(i)[panel] < least[i]);
       if (!open) continue;
       compute(panel);
       const int words = std::min(kPanelRows, config().vocabulary - panel * kPanelRows);

@@ -77,7 +77,11 @@ std::uint64_t fingerprint(const gguf::File& file) {
     add(tensor.shape.data(), tensor.shape.size() * sizeof(std::uint64_t));
     constexpr std::size_t kPieces = 16, kPiece = 128;
     const std::size_t piece = std::min(tensor.bytes.size(), kPiece), rest = tensor.bytes.size() - piece;
-    for (std::size_t i = 0; i < kPieces; ++i) add(tensor.bytes.data() + rest * i / (kPieces - 1), piece);
+    std::byte bytes[kPiece];
+    for (std::size_t i = 0; i < kPieces; ++i) {
+      file.read(tensor.bytes.subspan(rest * i / (kPieces - 1), piece), std::span(bytes).first(piece));
+      add(bytes, piece);
+    }
   }
   return hash64(facts);
 }
@@ -99,10 +103,7 @@ Result<std::optional<MappedFile>> Packer::run(const gguf::File& file, Team& team
                                               const std::string& packed_path) {
   const std::uint64_t source = packed_path.empty() ? 0 : fingerprint(file);
   if (!packed_path.empty()) {
-    auto map = map_all(packed_path, source);
-    // Those that the fingerprint has read.
-    for (const gguf::Tensor& tensor : file.tensors()) file.drop_pages(tensor.bytes);
-    if (map) return map;
+    if (auto map = map_all(packed_path, source)) return map;
   }
   pack_all(file, team);
   if (!packed_path.empty()) AGON_TRY(write_all(packed_path, source));
